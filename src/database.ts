@@ -1,0 +1,144 @@
+/** The pool, transactions, migrations, and the readable form of the schema. */
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { Kysely, type Transaction as KyselyTransaction, PostgresDialect, sql } from 'kysely';
+import pg from 'pg';
+import type { Tables } from './tables.ts';
+
+/** A handle that reads and writes on its own. */
+export type Database = Kysely<Tables>;
+
+/** A handle inside a transaction; a parameter of this type says "call me inside one". */
+export type Transaction = KyselyTransaction<Tables>;
+
+const migrations_folder = new URL('../db/migrations/', import.meta.url);
+const migration_lock = 5_731_001;
+
+/**
+ * Opens a pool. A statement ends after 15 s, a forgotten transaction after 30 s, waiting for a connection after 5 s,
+ * so that a slow database makes requests fail rather than pile up.
+ */
+export function openDatabase(url: string, { max = 12, application_name = 'gapura' } = {}): Database {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max,
+    application_name,
+    connectionTimeoutMillis: 5_000,
+    statement_timeout: 15_000,
+    idle_in_transaction_session_timeout: 30_000,
+    keepAlive: true,
+  });
+  // A connection that dies while idle is replaced by the pool; without a listener the process would end.
+  pool.on('error', () => undefined);
+  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+}
+
+/** Runs `work` in a transaction: committed when it returns, rolled back when it throws. */
+export function inTransaction<T>(db: Database, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  return db.isTransaction ? work(db as Transaction) : db.transaction().execute(work);
+}
+
+/** Whether an error says that the database cannot be reached or is shutting down, rather than that a statement is wrong. */
+export function isDatabaseGone(error: unknown): boolean {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  if (typeof code === 'string') {
+    if (/^(08|57P0|53)/.test(code) || ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOTFOUND', 'ETIMEDOUT'].includes(code))
+      return true;
+    if (['25006', '57014', '55P03', '40001', '40P01'].includes(code)) return true;
+  }
+  return (
+    typeof message === 'string' &&
+    /Connection terminated|timeout exceeded when trying to connect|client has encountered a connection error/i.test(
+      message,
+    )
+  );
+}
+
+/**
+ * Applies the migrations that are missing, in the order of their names, each in a transaction of its own. Many nodes may
+ * start at once: an advisory lock lets one through, the others find nothing left to do.
+ * @returns the names of the migrations applied now
+ */
+export async function migrate(db: Database): Promise<string[]> {
+  return db.connection().execute(async (connection) => {
+    await sql`SELECT pg_advisory_lock(${migration_lock})`.execute(connection);
+    try {
+      await sql`CREATE TABLE IF NOT EXISTS schema_migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`.execute(
+        connection,
+      );
+      const applied: string[] = [];
+      const done = new Set(await listApplied(connection));
+      for (const name of listMigrations()) {
+        if (done.has(name)) continue;
+        await connection.transaction().execute(async (tx) => {
+          await sql.raw(readFileSync(new URL(name, migrations_folder), 'utf8')).execute(tx);
+          await tx.insertInto('schema_migrations').values({ name }).execute();
+        });
+        applied.push(name);
+      }
+      return applied;
+    } finally {
+      await sql`SELECT pg_advisory_unlock(${migration_lock})`.execute(connection);
+    }
+  });
+}
+
+/** Whether every migration of this release is applied. A newer schema also counts: the older release keeps running on it. */
+export async function isSchemaCurrent(db: Database): Promise<boolean> {
+  const { rows } = await sql<{ found: boolean }>`SELECT to_regclass('schema_migrations') IS NOT NULL AS found`.execute(
+    db,
+  );
+  if (!rows[0]?.found) return false;
+  const done = new Set(await listApplied(db));
+  return listMigrations().every((name) => done.has(name));
+}
+
+function listMigrations(): string[] {
+  return readdirSync(migrations_folder)
+    .filter((name) => /^\d{4}_[a-z0-9_]+\.sql$/.test(name))
+    .sort();
+}
+
+async function listApplied(db: Database): Promise<string[]> {
+  const rows = await db.selectFrom('schema_migrations').select('name').execute();
+  return rows.map((row) => row.name);
+}
+
+/** The schema as it stands in the catalogue, as readable text: what db/schema.sql holds. */
+export async function printSchema(db: Database): Promise<string> {
+  const { rows: functions } = await sql<{ text: string }>`
+    SELECT pg_get_functiondef(p.oid) AS text FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace ORDER BY p.proname`.execute(
+    db,
+  );
+  const { rows: columns } = await sql<{ table_name: string; text: string }>`
+    SELECT c.relname AS table_name, a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
+      || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END
+      || CASE WHEN a.attidentity <> '' THEN ' GENERATED ALWAYS AS IDENTITY' ELSE '' END
+      || coalesce(' DEFAULT ' || pg_get_expr(d.adbin, d.adrelid), '') AS text
+    FROM pg_class c
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+    ORDER BY c.relname, a.attnum`.execute(db);
+  const { rows: constraints } = await sql<{ table_name: string; text: string }>`
+    SELECT conrelid::regclass::text AS table_name, 'CONSTRAINT ' || conname || ' ' || pg_get_constraintdef(oid) AS text
+    FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conrelid <> 0 AND contype <> 'n'
+    ORDER BY 1, array_position(ARRAY['p', 'u', 'f', 'c']::"char"[], contype), conname`.execute(db);
+  const { rows: others } = await sql<{ table_name: string; text: string }>`
+    SELECT tablename AS table_name, indexdef AS text FROM pg_indexes i
+    WHERE schemaname = 'public' AND NOT EXISTS (SELECT FROM pg_constraint WHERE conname = i.indexname)
+    UNION ALL SELECT event_object_table, 'CREATE TRIGGER ' || trigger_name || ' ' || action_timing || ' ' || string_agg(event_manipulation, ' OR ')
+      || ' ON ' || event_object_table || ' ' || action_statement
+    FROM information_schema.triggers WHERE trigger_schema = 'public'
+    GROUP BY event_object_table, trigger_name, action_timing, action_statement
+    ORDER BY 1, 2`.execute(db);
+  const tables = [...new Set(columns.map((row) => row.table_name))].map((name) => {
+    const own = (rows: { table_name: string; text: string }[]) =>
+      rows.filter((row) => row.table_name === name).map((row) => row.text);
+    const lines = [...own(columns), ...own(constraints)].map((line) => `  ${line}`);
+    const after = own(others).map((line) => `${line};\n`);
+    return `CREATE TABLE ${name} (\n${lines.join(',\n')}\n);\n${after.join('')}`;
+  });
+  const head = '-- The whole schema, printed from the catalogue by `npm run schema`. Changes go into db/migrations.\n';
+  return `${[head, ...functions.map((row) => `${row.text.trim()};\n`), ...tables].join('\n')}`;
+}

@@ -1,0 +1,281 @@
+/** One interface per table, grouped under the file that writes it; names are those of db/migrations. */
+
+import type { ColumnType, Generated, GeneratedAlways } from 'kysely';
+
+type Timestamp = ColumnType<Date, Date | undefined, Date>;
+type Json<T> = ColumnType<T, string, string>;
+
+export interface Tables {
+  schema_migrations: SchemaMigrations;
+  agencies: Agencies;
+  directorates: Directorates;
+  organisations: Organisations;
+  memberships: Memberships;
+  account_organisations: AccountOrganisations;
+  accounts: Accounts;
+  account_identifiers: AccountIdentifiers;
+  account_locks: AccountLocks;
+  passwords: Passwords;
+  role_assignments: RoleAssignments;
+  clients: Clients;
+  client_secrets: ClientSecrets;
+  oidc_records: OidcRecords;
+  oidc_sessions: OidcSessions;
+  signing_keys: SigningKeys;
+  sign_ins: SignIns;
+  browsers: Browsers;
+  audit_events: AuditEvents;
+  audit_personal: AuditPersonal;
+  audit_seals: AuditSeals;
+  limits: Limits;
+}
+
+// database.ts
+
+export interface SchemaMigrations {
+  name: string;
+  applied_at: Timestamp;
+}
+
+// organisations.ts
+
+export interface Agencies {
+  code: string;
+  name: string;
+  name_en: string;
+  active: Generated<boolean>;
+}
+
+export interface Directorates {
+  id: Generated<string>;
+  agency_code: string;
+  code: string;
+  name: string;
+  active: Generated<boolean>;
+}
+
+export interface Organisations {
+  id: Generated<string>;
+  name: string;
+  npwp: string;
+  nitku: string | null;
+  nib: string | null;
+  edi_number: string | null;
+  srp: string | null;
+  address: string | null;
+  city: string | null;
+  postal_code: string | null;
+  phone_number: string | null;
+  fax_number: string | null;
+  department: string | null;
+  time_zone: Generated<string>;
+  active: Generated<boolean>;
+  created_at: Timestamp;
+  updated_at: Timestamp;
+}
+
+export interface Memberships {
+  organisation_id: string;
+  directorate_id: string;
+  created_at: Timestamp;
+}
+
+export interface AccountOrganisations {
+  account_id: string;
+  organisation_id: string;
+  position: string | null;
+  created_at: Timestamp;
+}
+
+// accounts/store.ts
+
+export interface Accounts {
+  id: Generated<string>;
+  generation: Generated<number>;
+  full_name: string;
+  email: string | null;
+  email_verified: Generated<boolean>;
+  phone_number: string | null;
+  mobile_number: string | null;
+  mobile_number_verified: Generated<boolean>;
+  fax_number: string | null;
+  address: string | null;
+  city: string | null;
+  postal_code: string | null;
+  language: Generated<'id' | 'en'>;
+  time_zone: Generated<string>;
+  expires_at: Date | null;
+  revoked_at: Date | null;
+  created_at: Timestamp;
+  updated_at: Timestamp;
+}
+
+export interface AccountIdentifiers {
+  canonical: string;
+  account_id: string;
+  kind: 'username' | 'email' | 'mobile';
+  value: string;
+}
+
+export interface AccountLocks {
+  account_id: string;
+  kind: 'locked' | 'disabled' | 'frozen' | 'dormant' | 'revoked';
+  because: string;
+  locked_by: string | null;
+  locked_at: Timestamp;
+}
+
+export interface Passwords {
+  account_id: string;
+  hash: string;
+  changed_at: Timestamp;
+}
+
+// permissions.ts
+
+export interface RoleAssignments {
+  id: Generated<string>;
+  account_id: string;
+  role: string;
+  agency_code: string | null;
+  organisation_id: string | null;
+  level: Generated<number>;
+  granted_by: string | null;
+  granted_at: Timestamp;
+}
+
+// clients.ts
+
+export interface Clients {
+  id: string;
+  metadata: Json<Record<string, unknown>>;
+  agency_code: string | null;
+  first_party: Generated<boolean>;
+  directorate_required: Generated<boolean>;
+  link_required: Generated<boolean>;
+  form_action_origins: Generated<string[]>;
+  active: Generated<boolean>;
+  version: Generated<number>;
+  created_at: Timestamp;
+  updated_at: Timestamp;
+}
+
+export interface ClientSecrets {
+  id: Generated<string>;
+  client_id: string;
+  hash: string;
+  sealed: string | null;
+  created_at: Timestamp;
+  expires_at: Date | null;
+  last_used_at: Date | null;
+}
+
+// oidc/store.ts
+
+export interface OidcRecords {
+  id_hash: Buffer;
+  model: string;
+  account_id: string | null;
+  client_id: string | null;
+  grant_id: string | null;
+  user_code_hash: Buffer | null;
+  generation: number | null;
+  payload: Json<Record<string, unknown>>;
+  expires_at: Date;
+  consumed_at: Date | null;
+}
+
+export interface OidcSessions {
+  uid: string;
+  id_hash: Buffer;
+  account_id: string | null;
+  generation: number | null;
+  payload: Json<Record<string, unknown>>;
+  authorizations: Json<Record<string, Authorization>>;
+  created_at: Timestamp;
+  expires_at: Date;
+}
+
+/** What a session knows of one opened client; `accepted_at` (seconds) is set once every prompt was answered. */
+export interface Authorization {
+  sid?: string;
+  grantId?: string;
+  persistsLogout?: boolean;
+  accepted_at?: number;
+}
+
+// oidc/signing-keys.ts
+
+export interface SigningKeys {
+  kid: string;
+  alg: string;
+  state: 'next' | 'current' | 'retired';
+  public_jwk: Json<Record<string, unknown>>;
+  sealed_jwk: string;
+  created_at: Timestamp;
+  current_at: Date | null;
+  retired_at: Date | null;
+}
+
+// sign-in.ts
+
+export interface SignIns {
+  interaction_hash: Buffer;
+  client_id: string;
+  state: Generated<'begun' | 'done'>;
+  account_id: string | null;
+  generation: number | null;
+  amr: string[] | null;
+  begun_at: Timestamp;
+  done_at: Date | null;
+  expires_at: Date;
+}
+
+export interface Browsers {
+  account_id: string;
+  browser_hash: Buffer;
+  first_seen_at: Timestamp;
+  last_seen_at: Timestamp;
+}
+
+// audit.ts
+
+export interface AuditEvents {
+  id: GeneratedAlways<string>;
+  xid: Generated<string>;
+  at: Timestamp;
+  kind: string;
+  account_id: string | null;
+  actor_id: string | null;
+  client_id: string | null;
+  detail: Json<Record<string, unknown>>;
+  personal_digest: string | null;
+}
+
+export interface AuditPersonal {
+  event_id: string;
+  salt: string;
+  address: string | null;
+  user_agent: string | null;
+  request_id: string | null;
+}
+
+export interface AuditSeals {
+  id: GeneratedAlways<string>;
+  first_xid: string;
+  last_xid: string;
+  last_event_id: string;
+  events: number;
+  hash: string;
+  sealed_at: Timestamp;
+}
+
+// limits.ts
+
+export interface Limits {
+  name: string;
+  key_hash: Buffer;
+  count: number;
+  free_at: Date;
+  expires_at: Date;
+}

@@ -1,0 +1,246 @@
+/** The audit: what happened, written in the caller's transaction; the personal side erasable; a chain of hashes over both. */
+
+import { createHash, randomBytes } from 'node:crypto';
+import { sql } from 'kysely';
+import { digest } from './crypto.ts';
+import { type Database, inTransaction, type Transaction } from './database.ts';
+
+export const audit_kinds = [
+  'sign_in',
+  'sign_in_refused',
+  'sign_in_limited',
+  'sign_in_cancelled',
+  'directorate_chosen',
+  'directorate_refused',
+  'consent_given',
+  'consent_refused',
+  'sign_out',
+  'session_ended',
+  'token_reused',
+  'password_changed',
+  'password_rehashed',
+  'account_created',
+  'account_changed',
+  'account_locked',
+  'account_unlocked',
+  'account_revoked',
+  'role_granted',
+  'role_withdrawn',
+  'client_registered',
+  'client_changed',
+  'client_secret_issued',
+  'signing_key_created',
+  'signing_key_rotated',
+  'logout_delivered',
+  'logout_undeliverable',
+] as const;
+
+export type AuditKind = (typeof audit_kinds)[number];
+
+/** Where a request came from; the personal side of an event. */
+export interface AuditRequest {
+  address: string;
+  user_agent: string | undefined;
+  request_id: string;
+}
+
+export interface AuditEvent {
+  kind: AuditKind;
+  /** Whose account it concerns. */
+  account_id?: string | null | undefined;
+  /** Who did it, where that is another person. */
+  actor_id?: string | null | undefined;
+  client_id?: string | null | undefined;
+  /** What else must be known for ever: nothing personal and nothing secret, for it is never erased. */
+  detail?: Record<string, string | number | boolean | null>;
+  request?: AuditRequest | undefined;
+}
+
+/** Writes an event in the caller's transaction: what is rolled back has not happened. */
+export async function record(tx: Transaction, event: AuditEvent): Promise<void> {
+  const { request } = event;
+  const personal = request && {
+    salt: randomBytes(16).toString('base64url'),
+    address: request.address,
+    user_agent: request.user_agent?.slice(0, 500) ?? null,
+    request_id: request.request_id,
+  };
+  const columns = sql`INSERT INTO audit_events (kind, account_id, actor_id, client_id, detail, personal_digest)
+    VALUES (${event.kind}, ${event.account_id ?? null}, ${event.actor_id ?? null}, ${event.client_id ?? null},
+      ${JSON.stringify(event.detail ?? {})}, ${personal ? digestPersonal(personal) : null})`;
+  if (!personal) {
+    await columns.execute(tx);
+    return;
+  }
+  await sql`WITH event AS (${columns} RETURNING id)
+    INSERT INTO audit_personal (event_id, salt, address, user_agent, request_id)
+    SELECT id, ${personal.salt}, ${personal.address}, ${personal.user_agent}, ${personal.request_id} FROM event`.execute(
+    tx,
+  );
+}
+
+/** Erases the personal side of everything that concerns an account; the events and their chain stay whole. */
+export async function erasePersonal(tx: Transaction, account_id: string): Promise<void> {
+  await sql`DELETE FROM audit_personal p USING audit_events e
+    WHERE e.id = p.event_id AND e.account_id = ${account_id}`.execute(tx);
+}
+
+/**
+ * Erases the personal side of events older than `seconds`, in batches of 5000; a worker's duty.
+ * @returns how many were erased
+ */
+export async function purgePersonal(db: Database, seconds: number): Promise<number> {
+  for (let purged = 0; ; ) {
+    const { numAffectedRows = 0n } = await sql`
+      DELETE FROM audit_personal WHERE event_id IN (
+        SELECT p.event_id FROM audit_personal p JOIN audit_events e ON e.id = p.event_id
+        WHERE e.at < gapura_now() - make_interval(secs => ${seconds}::float8) ORDER BY p.event_id LIMIT 5000)`.execute(
+      db,
+    );
+    purged += Number(numAffectedRows);
+    if (numAffectedRows < 5000n) return purged;
+  }
+}
+
+const seal_lock = 5_731_002;
+const batch = 1000;
+
+interface Position {
+  xid: string;
+  event_id: string;
+}
+
+interface EventRow {
+  id: string;
+  xid: string;
+  at: string;
+  kind: string;
+  account_id: string | null;
+  actor_id: string | null;
+  client_id: string | null;
+  detail: Record<string, unknown>;
+  personal_digest: string | null;
+}
+
+const beginning: Position = { xid: '0', event_id: '0' };
+
+/**
+ * Chains the events that nothing can precede any more, so that no two requests wait for each other's link. The order is
+ * (transaction, event): once every transaction below a number has ended, nothing with a lower one can appear. One node seals
+ * at a time; the others find the lock taken and leave. The seal of a moment kept elsewhere shows whether the end was cut off.
+ * @returns how many events were sealed
+ * @throws Error when the database was restored into a cluster whose transaction numbers begin anew (pg_resetwal --next-transaction-id)
+ */
+export async function sealAudit(db: Database): Promise<number> {
+  for (let sealed = 0; ; ) {
+    const count = await inTransaction(db, sealBatch);
+    sealed += count;
+    if (count < batch) return sealed;
+  }
+}
+
+async function sealBatch(tx: Transaction): Promise<number> {
+  const { rows: locks } = await sql<{ taken: boolean; is_restored: boolean }>`
+    SELECT pg_try_advisory_xact_lock(${seal_lock}) AS taken,
+      coalesce((SELECT last_xid >= pg_snapshot_xmax(pg_current_snapshot()) FROM audit_seals ORDER BY id DESC LIMIT 1), false)
+        AS is_restored`.execute(tx);
+  if (!locks[0]?.taken) return 0;
+  if (locks[0].is_restored) {
+    throw new Error('The audit was sealed by a cluster whose transaction numbers are ahead: see pg_resetwal.');
+  }
+  const last = await tx
+    .selectFrom('audit_seals')
+    .select(['hash', 'last_xid as xid', 'last_event_id as event_id'])
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  const events = await listEvents(tx, last ?? beginning, sql`xid < pg_snapshot_xmin(pg_current_snapshot())`);
+  const [first, end] = [events[0], events.at(-1)];
+  if (!first || !end) return 0;
+  await tx
+    .insertInto('audit_seals')
+    .values({
+      first_xid: first.xid,
+      last_xid: end.xid,
+      last_event_id: end.id,
+      events: events.length,
+      hash: hashEvents(last?.hash ?? '', events),
+    })
+    .execute();
+  return events.length;
+}
+
+/**
+ * Computes the whole chain anew and compares: every sealed event, and each personal side that is not erased.
+ * @returns `whole` with the events checked, or `broken` with the first seal that does not fit
+ */
+export async function verifyAudit(
+  db: Database,
+): Promise<{ state: 'whole'; events: number } | { state: 'broken'; seal_id: string }> {
+  let position = beginning;
+  let hash = '';
+  let checked = 0;
+  for (let seal_id = '0'; ; ) {
+    const seal = await db
+      .selectFrom('audit_seals')
+      .selectAll()
+      .where('id', '>', seal_id)
+      .orderBy('id')
+      .limit(1)
+      .executeTakeFirst();
+    if (!seal) return { state: 'whole', events: checked };
+    const end = sql`(xid, id) <= (${seal.last_xid}::xid8, ${seal.last_event_id}::bigint)`;
+    const events = await listEvents(db, position, end);
+    hash = hashEvents(hash, events);
+    const fits = hash === seal.hash && events.length === seal.events && events[0]?.xid === seal.first_xid;
+    if (!fits || !(await isPersonalTrue(db, events))) return { state: 'broken', seal_id: seal.id };
+    checked += events.length;
+    seal_id = seal.id;
+    position = { xid: seal.last_xid, event_id: seal.last_event_id };
+  }
+}
+
+async function listEvents(db: Database, after: Position, end: ReturnType<typeof sql>): Promise<EventRow[]> {
+  const { rows } = await sql<EventRow>`
+    SELECT id::text, xid::text, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at,
+      kind, account_id, actor_id, client_id, detail, personal_digest
+    FROM audit_events
+    WHERE (xid, id) > (${after.xid}::xid8, ${after.event_id}::bigint) AND ${end}
+    ORDER BY audit_events.xid, audit_events.id LIMIT ${batch}`.execute(db);
+  return rows;
+}
+
+function hashEvents(previous: string, events: EventRow[]): string {
+  const hash = createHash('sha256').update(previous);
+  for (const event of events) hash.update(`\n${writeEvent(event)}`);
+  return hash.digest('base64url');
+}
+
+// An array in a fixed order, and the detail's fields sorted, so that the same event always gives the same line.
+function writeEvent(event: EventRow): string {
+  const { id, xid, at, kind, account_id, actor_id, client_id, personal_digest } = event;
+  const detail = Object.entries(event.detail).sort(([one], [other]) => (one < other ? -1 : 1));
+  return JSON.stringify([id, xid, at, kind, account_id, actor_id, client_id, detail, personal_digest]);
+}
+
+interface Personal {
+  salt: string;
+  address: string | null;
+  user_agent: string | null;
+  request_id: string | null;
+}
+
+// The salt keeps the digest from telling the address to whoever tries all of them once the row is gone.
+function digestPersonal({ salt, address, user_agent, request_id }: Personal): string {
+  return digest(JSON.stringify([salt, address, user_agent, request_id]));
+}
+
+async function isPersonalTrue(db: Database, events: EventRow[]): Promise<boolean> {
+  const digests = new Map(events.map((event) => [event.id, event.personal_digest]));
+  const rows = await db
+    .selectFrom('audit_personal')
+    .selectAll()
+    .where('event_id', 'in', [...digests.keys()])
+    .execute();
+  return rows.every((row) => digestPersonal(row) === digests.get(row.event_id));
+}

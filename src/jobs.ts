@@ -1,0 +1,248 @@
+/** Work that outlives its request: pg-boss queues in the schema `jobs`, filled in the caller's transaction, and periodic duties. */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { sql } from 'kysely';
+import { fromKysely, PgBoss } from 'pg-boss';
+import type { Secret } from './crypto.ts';
+import type { Database, Transaction } from './database.ts';
+
+interface Queue {
+  name: string;
+  /** Tries after the first. */
+  retry_limit: number;
+  /** Seconds before the first retry. */
+  retry_delay: number;
+  /** Whether each further retry doubles it, less a random part, up to `retry_delay_max` seconds. */
+  retry_backoff: boolean;
+  retry_delay_max?: number;
+  /** Seconds after which a try that gave no sign counts as failed. */
+  expire: number;
+  /** Where a job goes after its last try. */
+  dead_letter?: QueueName;
+}
+
+/** What each queue's jobs carry. */
+export interface Payloads {
+  /** A back-channel logout to send; its token is minted when it is sent (OIDC Back-Channel Logout 1.0). */
+  logout: { client_id: string; subject: string; sid: string | null };
+  logout_dead: Payloads['logout'];
+}
+
+export type QueueName = keyof Payloads;
+
+// Dead letter queues come first: a queue may only name one that exists. 34 tries up to an hour apart are about 24 hours.
+const queues: Queue[] = [
+  { name: 'logout_dead', retry_limit: 0, retry_delay: 60, retry_backoff: false, expire: 60 },
+  // biome-ignore format: one queue, one line
+  { name: 'logout', retry_limit: 34, retry_delay: 10, retry_backoff: true, retry_delay_max: 3600, expire: 60, dead_letter: 'logout_dead' },
+];
+
+const schema = 'jobs';
+const day = 86_400;
+
+/** Where errors of queues and duties go; a pino logger fits. */
+export interface JobLog {
+  error(fields: object, message: string): void;
+}
+
+/** An open connection to the queues. */
+export interface Jobs {
+  boss: PgBoss;
+  /** Takes no more jobs, waits for those in work (at most 20 s) and closes. */
+  stop(): Promise<void>;
+}
+
+/** Creates or migrates the schema `jobs` and its queues; many nodes may do so at once. Part of `migrate`. */
+export async function prepareJobs(database_url: Secret): Promise<void> {
+  const boss = new PgBoss({
+    connectionString: database_url.reveal(),
+    schema,
+    max: 2,
+    supervise: false,
+    schedule: false,
+  });
+  boss.on('error', () => undefined);
+  await boss.start();
+  try {
+    const now = new Set((await boss.getQueues()).map((queue) => queue.name));
+    for (const { name, ...queue } of queues) {
+      const options = {
+        retryLimit: queue.retry_limit,
+        retryDelay: queue.retry_delay,
+        retryBackoff: queue.retry_backoff,
+        expireInSeconds: queue.expire,
+        retentionSeconds: 90 * day,
+        deleteAfterSeconds: day,
+        notify: true,
+        ...(queue.retry_delay_max ? { retryDelayMax: queue.retry_delay_max } : {}),
+        ...(queue.dead_letter ? { deadLetter: queue.dead_letter } : {}),
+      };
+      if (now.has(name)) await boss.updateQueue(name, options);
+      else await boss.createQueue(name, options);
+    }
+  } finally {
+    await boss.stop();
+  }
+}
+
+/**
+ * Opens the queues: with `works` for a worker, which also listens and keeps them tidy, otherwise only to enqueue.
+ * Listening takes a connection of its own for the whole session, so not one of pgBouncer's transaction mode; without it jobs
+ * are found by polling every few seconds.
+ * @throws Error when `prepareJobs` of this release has not run
+ */
+export async function openJobs(
+  config: { database_url: Secret },
+  { max = 1, works = false, log }: { max?: number; works?: boolean; log?: JobLog } = {},
+): Promise<Jobs> {
+  const boss = new PgBoss({
+    connectionString: config.database_url.reveal(),
+    schema,
+    application_name: works ? 'gapura jobs (worker)' : 'gapura jobs',
+    max: works ? Math.max(max, 2) : max,
+    connectionTimeoutMillis: 5000,
+    migrate: false,
+    createSchema: false,
+    schedule: false,
+    supervise: works,
+    useListenNotify: works,
+  });
+  boss.on('error', (error) => log?.error({ err: error }, 'the job queues failed'));
+  boss.on('warning', (warning) => log?.error({ warning }, 'the job queues warn'));
+  try {
+    await boss.start();
+  } catch (error) {
+    await boss.stop({ graceful: false });
+    throw error;
+  }
+  return { boss, stop: () => boss.stop({ graceful: true, timeout: 20_000 }) };
+}
+
+/** Differs from the queue's own table where given; seconds. */
+export interface EnqueueOptions {
+  start_after?: number;
+  retry_limit?: number;
+  retry_delay?: number;
+  retry_backoff?: boolean;
+}
+
+/**
+ * Puts a job into a queue in the caller's transaction: it runs once that is committed, at once, and never if it is rolled back.
+ * @returns the job's id
+ */
+export async function enqueue<Name extends QueueName>(
+  tx: Transaction,
+  jobs: Jobs,
+  queue: Name,
+  payload: Payloads[Name],
+  options: EnqueueOptions = {},
+): Promise<string> {
+  const id = await jobs.boss.send(queue, payload, {
+    db: fromKysely(tx),
+    ...(options.start_after === undefined ? {} : { startAfter: options.start_after }),
+    ...(options.retry_limit === undefined ? {} : { retryLimit: options.retry_limit }),
+    ...(options.retry_delay === undefined ? {} : { retryDelay: options.retry_delay }),
+    ...(options.retry_backoff === undefined ? {} : { retryBackoff: options.retry_backoff }),
+  });
+  if (!id) throw new Error(`the job for ${queue} was not taken`);
+  return id;
+}
+
+/** A job in work; `attempt` counts from 1, `is_last` says that a failure now ends in the dead letter queue. */
+export interface Job<Payload> {
+  id: string;
+  payload: Payload;
+  attempt: number;
+  is_last: boolean;
+  signal: AbortSignal;
+}
+
+/**
+ * Runs `fn` for each job of a queue, at most `concurrency` at once in this process. A job that throws is retried as its
+ * queue says. It is woken by each commit and looks by itself every few seconds; a job may run twice when a node dies in it.
+ */
+export async function work<Name extends QueueName>(
+  jobs: Jobs,
+  queue: Name,
+  fn: (job: Job<Payloads[Name]>) => Promise<void>,
+  { concurrency = 4, poll_seconds = 5 }: { concurrency?: number; poll_seconds?: number } = {},
+): Promise<void> {
+  for (let loops = 0; loops < concurrency; loops += 1) {
+    let loop: string | undefined;
+    loop = await jobs.boss.work<Payloads[Name], void, { includeMetadata: true }>(
+      queue,
+      {
+        includeMetadata: true,
+        pollingIntervalSeconds: poll_seconds,
+        notifyPollingIntervalSeconds: poll_seconds,
+      } as { includeMetadata: true },
+      async (taken) => {
+        // Many jobs of one transaction give one notice: who had a job looks for the next at once.
+        if (loop) jobs.boss.notifyWorker(loop);
+        for (const { id, data: payload, retryCount, retryLimit, signal } of taken) {
+          await fn({ id, payload, attempt: retryCount + 1, is_last: retryCount >= retryLimit, signal });
+        }
+      },
+    );
+  }
+}
+
+/** How many jobs stand in each queue: waiting, in work, and failed for good. */
+export async function countJobs(
+  jobs: Jobs,
+): Promise<{ queue: string; waiting: number; active: number; failed: number }[]> {
+  const found = await jobs.boss.getQueues(queues.map((queue) => queue.name));
+  return found.map(({ name, queuedCount, activeCount, failedCount }) => ({
+    queue: name,
+    waiting: queuedCount,
+    active: activeCount,
+    failed: failedCount,
+  }));
+}
+
+/**
+ * Runs a duty now and then every `seconds` until stopped, on one node at a time: whoever holds the advisory lock of its name.
+ * The lock ends with its connection, so a dead node blocks nobody. What a duty throws is logged, and it runs again next time.
+ * The lock keeps a connection of `db` while the duty runs.
+ */
+export function runPeriodically(
+  db: Database,
+  name: string,
+  seconds: number,
+  fn: () => Promise<unknown>,
+  log: JobLog,
+): { stop(): Promise<void> } {
+  const stopping = new AbortController();
+  const loop = async () => {
+    while (!stopping.signal.aborted) {
+      try {
+        await runAlone(db, name, fn);
+      } catch (error) {
+        log.error({ err: error, duty: name }, 'a duty failed');
+      }
+      await sleep(seconds * 1000, undefined, { signal: stopping.signal }).catch(() => undefined);
+    }
+  };
+  const done = loop();
+  return {
+    async stop() {
+      stopping.abort();
+      await done;
+    },
+  };
+}
+
+/** Runs `fn` unless another node runs the duty of that name now; says whether it ran. */
+export function runAlone(db: Database, name: string, fn: () => Promise<unknown>): Promise<boolean> {
+  const key = sql`hashtextextended(${`gapura duty ${name}`}, 0)`;
+  return db.connection().execute(async (connection) => {
+    const { rows } = await sql<{ taken: boolean }>`SELECT pg_try_advisory_lock(${key}) AS taken`.execute(connection);
+    if (!rows[0]?.taken) return false;
+    try {
+      await fn();
+    } finally {
+      await sql`SELECT pg_advisory_unlock(${key})`.execute(connection);
+    }
+    return true;
+  });
+}

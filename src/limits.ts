@@ -1,0 +1,116 @@
+/** The named limits: tries are counted in PostgreSQL, paid before they are made, and slowed by a growing wait. */
+
+import { sql } from 'kysely';
+import { deriveKey, keyedHash, type Secret } from './crypto.ts';
+import type { Database } from './database.ts';
+
+interface Limit {
+  /** Tries that cost no waiting; the one that uses them up starts the first wait. */
+  free: number;
+  /** Seconds of the first wait; each further try doubles it. */
+  first_wait: number;
+  longest_wait: number;
+  /** Seconds after which the counter is forgotten. */
+  forget: number;
+  /** Whether `forget` runs from the first try of the count (a window) or starts anew with each try. */
+  forget_from: 'first' | 'last';
+}
+
+const limits = {
+  // Of one name, from strangers; the same for names that nobody has.
+  sign_in_account: { free: 5, first_wait: 30, longest_wait: 3600, forget: 86_400, forget_from: 'last' },
+  // Of one name from one address.
+  sign_in_pair: { free: 5, first_wait: 30, longest_wait: 3600, forget: 86_400, forget_from: 'last' },
+  // Of one address. A window, since behind one address there may be a whole office: typing errors of a week must not add up.
+  sign_in_address: { free: 50, first_wait: 30, longest_wait: 3600, forget: 3600, forget_from: 'first' },
+  // Of one name in a browser that has signed it in before: strangers cannot fill this lane.
+  sign_in_browser: { free: 10, first_wait: 30, longest_wait: 3600, forget: 86_400, forget_from: 'last' },
+} as const satisfies Record<string, Limit>;
+
+export type LimitName = keyof typeof limits;
+
+/** What is counted: a name, an address, or several parts that count together. */
+export type LimitKey = string | readonly string[];
+
+export type Spent = { state: 'allowed'; count: number } | { state: 'refused'; retry_after: number };
+
+/** The counters; they are stored under a keyed hash, so that the table tells nobody which names were tried. */
+export interface Limits {
+  /**
+   * Pays for one try before it is made. Not inside the transaction of the try itself: its rollback would give the try back.
+   * @returns `allowed` with the tries counted so far, or `refused` with whole seconds to wait (RFC 9110 section 10.2.3)
+   */
+  spend(db: Database, name: LimitName, key: LimitKey): Promise<Spent>;
+  /** Forgets a counter: the try was a success, and this counter was the person's own. */
+  forget(db: Database, name: LimitName, key: LimitKey): Promise<void>;
+  /** Takes one try back: it was a success, and the counter is shared with others whose failures still count. */
+  giveBack(db: Database, name: LimitName, key: LimitKey): Promise<void>;
+}
+
+/** Opens the counters with the configured secret; after a change of the secret all of them begin anew. */
+export function openLimits(secret: Secret): Limits {
+  const hash_key = deriveKey(secret, 'limits');
+  const hash = (name: LimitName, key: LimitKey) =>
+    Buffer.from(keyedHash(hash_key, JSON.stringify([name, key].flat())), 'base64url');
+  return {
+    spend: (db, name, key) => spend(db, name, hash(name, key)),
+    forget: async (db, name, key) => {
+      await db.deleteFrom('limits').where('name', '=', name).where('key_hash', '=', hash(name, key)).execute();
+    },
+    giveBack: (db, name, key) => giveBack(db, name, hash(name, key)),
+  };
+}
+
+// One statement, so that of many tries at once exactly the free ones pass: the row's lock lines them up, and each of them
+// sees the wait that the one before has set. A refused try changes nothing, so hammering does not prolong the wait.
+async function spend(db: Database, name: LimitName, key_hash: Buffer): Promise<Spent> {
+  const limit: Limit = limits[name];
+  const is_over = sql`l.expires_at <= gapura_now()`;
+  const count = sql`CASE WHEN ${is_over} THEN 1 ELSE l.count + 1 END`;
+  const wait = (tries: ReturnType<typeof sql>) => sql`CASE WHEN ${tries} < ${limit.free}::int THEN interval '0'
+    ELSE make_interval(secs => least(${limit.longest_wait}::float8,
+      ${limit.first_wait}::float8 * 2.0 ^ least(${tries} - ${limit.free}::int, 30))) END`;
+  const forget = sql`make_interval(secs => ${limit.forget}::float8)`;
+  const expires_at =
+    limit.forget_from === 'last'
+      ? sql`gapura_now() + ${forget}`
+      : sql`CASE WHEN ${is_over} THEN gapura_now() + ${forget}
+          ELSE greatest(l.expires_at, gapura_now() + ${wait(count)}) END`;
+  const { rows } = await sql<{ count: number }>`
+    INSERT INTO limits AS l (name, key_hash, count, free_at, expires_at)
+    VALUES (${name}, ${key_hash}, 1, gapura_now() + ${wait(sql`1`)}, gapura_now() + ${forget})
+    ON CONFLICT (name, key_hash) DO UPDATE
+    SET count = ${count}, free_at = gapura_now() + ${wait(count)}, expires_at = ${expires_at}
+    WHERE l.free_at <= gapura_now()
+    RETURNING l.count`.execute(db);
+  const counted = rows[0];
+  if (counted) return { state: 'allowed', count: counted.count };
+  const { rows: waits } = await sql<{ seconds: number }>`
+    SELECT ceil(extract(epoch FROM free_at - gapura_now()))::int AS seconds
+    FROM limits WHERE name = ${name} AND key_hash = ${key_hash}`.execute(db);
+  return { state: 'refused', retry_after: Math.max(1, waits[0]?.seconds ?? 1) };
+}
+
+// The wait that this very try has set is lifted with it: it was allowed, so nothing was left to wait for before. People who
+// sign in well at the same moment behind one address must not shut it for each other.
+async function giveBack(db: Database, name: LimitName, key_hash: Buffer): Promise<void> {
+  await sql`
+    UPDATE limits SET count = greatest(count - 1, 0), free_at = least(free_at, gapura_now())
+    WHERE name = ${name} AND key_hash = ${key_hash} AND expires_at > gapura_now()`.execute(db);
+}
+
+/**
+ * Deletes counters that are forgotten, in batches of 5000; a worker's duty.
+ * @returns how many were deleted
+ */
+export async function purgeLimits(db: Database): Promise<number> {
+  for (let purged = 0; ; ) {
+    const { numAffectedRows = 0n } = await sql`
+      DELETE FROM limits WHERE (name, key_hash) IN (
+        SELECT name, key_hash FROM limits WHERE expires_at <= gapura_now() LIMIT 5000 FOR UPDATE SKIP LOCKED)`.execute(
+      db,
+    );
+    purged += Number(numAffectedRows);
+    if (numAffectedRows < 5000n) return purged;
+  }
+}

@@ -1,0 +1,67 @@
+/** The rules of an account: opening one, closing it, and ending everything that was begun under it. */
+
+import type { Insertable } from 'kysely';
+import { record } from '../audit.ts';
+import { type Database, inTransaction, type Transaction } from '../database.ts';
+import type { AccountLocks, Accounts } from '../tables.ts';
+import { canonicalise } from './identifiers.ts';
+import { hashPassword } from './password.ts';
+import { type Account, deleteLock, insertAccount, insertLock, raiseGeneration, writePassword } from './store.ts';
+
+type LockKind = AccountLocks['kind'];
+
+/** Who did it and why; the reason is written for the people who read the audit. */
+export interface Deed {
+  by?: string;
+  because: string;
+}
+
+/** What a new account begins with; the password, if given, is hashed first. */
+export interface NewAccount extends Insertable<Accounts> {
+  username: string;
+  password?: string;
+}
+
+/**
+ * Opens an account with its identifiers: the user name, the verified e-mail address and the verified mobile number.
+ * @throws the database's unique violation when an identifier names another account
+ */
+export async function createAccount(db: Database, { username, password, ...account }: NewAccount): Promise<Account> {
+  const hash = password === undefined ? undefined : await hashPassword(password);
+  return inTransaction(db, async (tx) => {
+    const identifiers = [{ kind: 'username' as const, value: username, canonical: canonicalise(username) }];
+    const created = await insertAccount(tx, account, identifiers);
+    if (hash) await writePassword(tx, created.id, hash);
+    await record(tx, { kind: 'account_created', account_id: created.id });
+    return created;
+  });
+}
+
+/** Closes an account: it can no longer sign in, and every session, code and token of it is dead from the commit on. */
+export async function lockAccount(db: Database, account_id: string, kind: LockKind, deed: Deed): Promise<void> {
+  await inTransaction(db, async (tx) => {
+    const is_new = await insertLock(tx, { account_id, kind, because: deed.because, locked_by: deed.by ?? null });
+    if (!is_new) return;
+    await raiseGeneration(tx, account_id);
+    await record(tx, { kind: 'account_locked', account_id, actor_id: deed.by ?? null, detail: { lock: kind } });
+  });
+}
+
+/** Opens it again; sessions that the lock ended stay ended. */
+export async function unlockAccount(db: Database, account_id: string, kind: LockKind, deed: Deed): Promise<void> {
+  await inTransaction(db, async (tx) => {
+    if (!(await deleteLock(tx, account_id, kind))) return;
+    await record(tx, { kind: 'account_unlocked', account_id, actor_id: deed.by ?? null, detail: { lock: kind } });
+  });
+}
+
+/**
+ * Ends everything of an account: sessions, codes, tokens, sign-ins begun but not finished. Lower layers need not know the
+ * engine for this: its records carry the generation they were made under and count only while it is the account's.
+ * @returns the new generation
+ */
+export async function endEverything(tx: Transaction, account_id: string, deed: Deed): Promise<number | undefined> {
+  const generation = await raiseGeneration(tx, account_id);
+  await record(tx, { kind: 'account_revoked', account_id, actor_id: deed.by ?? null });
+  return generation;
+}

@@ -1,0 +1,83 @@
+/** Password hashes (argon2id) behind a bounded queue: never more hashes at once than cores, never an endless line. */
+
+import { availableParallelism } from 'node:os';
+import argon2 from 'argon2';
+import { policy } from '../policy.ts';
+
+/** The line for hashing is full: the caller answers 503 with Retry-After. */
+export class QueueFull extends Error {
+  /** Seconds after which a new try makes sense. */
+  readonly retry_after = 2;
+}
+
+const cores = availableParallelism();
+const waiting: (() => void)[] = [];
+let running = 0;
+let hashes = 0;
+
+/** How many hashes this process has made, and how many wait; the tests count them, the metrics show them. */
+export function countHashes(): { made: number; waiting: number; running: number } {
+  return { made: hashes, waiting: waiting.length, running };
+}
+
+/**
+ * Hashes a new password as PHC string with today's parameters.
+ * @throws QueueFull when too many wait
+ */
+export function hashPassword(password: string): Promise<string> {
+  return queue(() => argon2.hash(password.normalize('NFC'), parameters()));
+}
+
+/**
+ * Compares a typed password with a stored hash. Without a hash (nobody has that name) a dummy is compared, so that a
+ * stranger cannot tell by the time.
+ * @returns whether it fits, and whether the hash is older than today's parameters
+ * @throws QueueFull when too many wait
+ */
+export async function verifyPassword(
+  hash: string | undefined,
+  password: string,
+): Promise<{ fits: boolean; is_old: boolean }> {
+  const compared = hash ?? (await dummyHash());
+  const fits = await queue(() => argon2.verify(compared, password.normalize('NFC')));
+  return { fits: fits && hash !== undefined, is_old: argon2.needsRehash(compared, parameters()) };
+}
+
+/** Makes the dummy hash ahead of the first sign-in, so that the first unknown name costs no more than the second. */
+export async function prepareHashing(): Promise<void> {
+  await dummyHash();
+}
+
+let dummy: Promise<string> | undefined;
+
+function dummyHash(): Promise<string> {
+  dummy ??= argon2.hash('nobody has this password', parameters());
+  return dummy;
+}
+
+function parameters() {
+  return {
+    type: argon2.argon2id,
+    memoryCost: policy('password.hash_memory'),
+    timeCost: policy('password.hash_passes'),
+    parallelism: policy('password.hash_lanes'),
+  } as const;
+}
+
+async function queue<T>(work: () => Promise<T>): Promise<T> {
+  if (running >= cores) {
+    if (waiting.length >= policy('password.hash_queue')) throw new QueueFull('too many sign-ins at once');
+    await new Promise<void>((resolve) => waiting.push(resolve));
+  } else {
+    running += 1;
+  }
+  try {
+    hashes += 1;
+    return await work();
+  } finally {
+    // The place passes to the one who waits longest; only an empty line frees it.
+    const next = waiting.shift();
+    if (next) next();
+    else running -= 1;
+  }
+}

@@ -1,0 +1,116 @@
+/** What a relying application is told of a person: by scope, and of an agency's own only to that agency (DESIGN 5). */
+
+import { findAccount } from '../accounts/store.ts';
+import type { Database } from '../database.ts';
+import { findOrganisationOf, type Organisation } from '../organisations.ts';
+import { listRoles } from '../permissions.ts';
+
+/** The directorate that a person chose for one client; it stands on the grant. */
+export interface ChosenDirectorate {
+  id: string;
+  agency: string;
+  code: string;
+  name: string;
+}
+
+/** The claims of each scope, in the form of the engine's `claims` setting. */
+export const claimsByScope = {
+  openid: ['sub', 'directorate'],
+  profile: [
+    'name',
+    'preferred_username',
+    'locale',
+    'zoneinfo',
+    'updated_at',
+    'mobile_number',
+    'fax_number',
+    'account_expires_at',
+  ],
+  email: ['email', 'email_verified'],
+  phone: ['phone_number', 'phone_number_verified'],
+  address: ['address'],
+  organization: ['organization'],
+  role: ['role'],
+  directorate: ['directorate'],
+  linked_account: ['linked_account'],
+};
+
+/**
+ * The claims of a person (OpenID Connect Core 5.1 and DESIGN 5). Empty values are left out; `directorate` comes from the
+ * grant that the engine has loaded, without a read of its own. Undefined for nobody.
+ */
+export async function collectClaims(
+  db: Database,
+  account_id: string,
+  scopes: ReadonlySet<string>,
+  directorate: ChosenDirectorate | undefined,
+): Promise<Record<string, unknown>> {
+  const account = await findAccount(db, account_id);
+  if (!account) return { sub: account_id };
+  const wants = (scope: string) => scopes.has(scope);
+  const [organisation, roles] = await Promise.all([
+    wants('organization') ? findOrganisationOf(db, account_id) : undefined,
+    wants('role') ? listRoles(db, account_id) : undefined,
+  ]);
+  return withoutEmpty({
+    sub: account_id,
+    name: account.full_name,
+    preferred_username: account.username,
+    locale: account.language,
+    zoneinfo: account.time_zone,
+    updated_at: Math.floor(account.updated_at.getTime() / 1000),
+    mobile_number: account.mobile_number,
+    fax_number: account.fax_number,
+    account_expires_at: account.expires_at?.toISOString(),
+    email: account.email,
+    email_verified: account.email ? account.email_verified : undefined,
+    phone_number: account.phone_number ?? account.mobile_number,
+    phone_number_verified:
+      account.phone_number || account.mobile_number
+        ? !account.phone_number && account.mobile_number_verified
+        : undefined,
+    address: addressClaim(account),
+    organization: organisation && organisationClaim(organisation),
+    role: roles?.map((role) => withoutEmpty({ agency: role.agency_code, name: role.role, level: role.level })),
+    directorate:
+      wants('directorate') && directorate
+        ? { agency: directorate.agency, code: directorate.code, name: directorate.name }
+        : undefined,
+  });
+}
+
+function addressClaim(account: { address: string | null; city: string | null; postal_code: string | null }) {
+  if (!account.address && !account.city && !account.postal_code) return undefined;
+  const formatted = [account.address, [account.postal_code, account.city].filter(Boolean).join(' ')]
+    .filter(Boolean)
+    .join('\n');
+  return withoutEmpty({
+    formatted,
+    street_address: account.address,
+    locality: account.city,
+    postal_code: account.postal_code,
+    country: 'ID',
+  });
+}
+
+function organisationClaim(organisation: Organisation) {
+  return withoutEmpty({
+    id: organisation.id,
+    name: organisation.name,
+    npwp: organisation.npwp,
+    nib: organisation.nib,
+    edi_number: organisation.edi_number,
+    srp: organisation.srp,
+    address: [organisation.address, organisation.city, organisation.postal_code].filter(Boolean).join(', '),
+    phone_number: organisation.phone_number,
+    fax_number: organisation.fax_number,
+    department: organisation.department,
+    active: organisation.active,
+  });
+}
+
+function withoutEmpty(claims: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(claims).filter(([, value]) => value !== null && value !== undefined && value !== ''),
+  );
+}

@@ -1,0 +1,225 @@
+/** The engine, configured: what is on, how long things live, which questions are asked, and what Gapura adds to it. */
+
+import type { Context } from 'koa';
+import { type Configuration, interactionPolicy, type KoaContextWithOIDC, Provider } from 'oidc-provider';
+import { type ClientStore, isClientSecret, ownMetadata } from '../clients.ts';
+import { nowSeconds } from '../clock.ts';
+import type { Config } from '../config.ts';
+import { deriveKey, deriveKeys, type Secret } from '../crypto.ts';
+import { type Database, inTransaction } from '../database.ts';
+import { enqueue, type Jobs } from '../jobs.ts';
+import { policy } from '../policy.ts';
+import type { Engine } from '../prompts/prompt.ts';
+import { type ChosenDirectorate, claimsByScope, collectClaims } from './claims.ts';
+import { describeClient } from './clients.ts';
+import { grantLifetime, loadExistingGrant, mustChooseDirectorate } from './grant.ts';
+import { extendModels, replaceBackchannelLogout, requestOfEngine } from './internals.ts';
+import { askSignOut, sessionEnded, showSignedOut } from './session.ts';
+import { loadSigningKeys } from './signing-keys.ts';
+import { createAdapter, findPastInteraction, type RecordStore, recordKey } from './store.ts';
+
+/** What the engine stands on. */
+export interface EngineParts {
+  config: Config;
+  db: Database;
+  jobs: Jobs;
+  clients: ClientStore;
+  /** Calls to machines of clients: their keys, their sign-out addresses. */
+  fetch: NonNullable<Configuration['fetch']>;
+  /** Shows an error page of the engine; a client's error never reaches this. */
+  renderError: (ctx: Context, error: Error) => void | Promise<void>;
+}
+
+/** The engine with its records and the view that the prompts have of it. */
+export interface RunningEngine {
+  provider: Provider;
+  records: RecordStore;
+  prompts: Engine;
+}
+
+/**
+ * Makes the engine: reads the signing keys (and makes missing ones), configures, extends, checks.
+ * @throws Error when a key does not open, or when the engine no longer has what Gapura relies on
+ */
+export async function createEngine(parts: EngineParts): Promise<RunningEngine> {
+  const { config, db, jobs, clients } = parts;
+  const records: RecordStore = {
+    db,
+    clients,
+    id_key: recordKey(config),
+    request: requestOfEngine,
+    sessionEnded: sessionEnded(jobs),
+  };
+  const jwks = (await loadSigningKeys(db, config)) as NonNullable<Configuration['jwks']>;
+  const provider = new Provider(config.issuer, {
+    ...configure(parts),
+    jwks,
+    adapter: (model) => createAdapter(records, model),
+  });
+  extendModels(provider, records);
+  replaceBackchannelLogout(provider, (client_id, subject, sid) =>
+    inTransaction(db, async (tx) => {
+      await enqueue(tx, jobs, 'logout', { client_id, subject, sid });
+    }),
+  );
+  compareSecretsByHash(provider, clients);
+  listen(provider);
+  return { provider, records, prompts: viewOfPrompts(provider, records) };
+}
+
+function configure({ config, db, fetch, renderError }: EngineParts): Configuration {
+  return {
+    acrValues: ['urn:gapura:acr:password'],
+    claims: claimsByScope,
+    clientDefaults: { response_types: ['code'], grant_types: ['authorization_code'] },
+    cookies: cookies(config),
+    discovery: { service_documentation: `${config.url}/`, ui_locales_supported: ['id', 'en'] },
+    extraClientMetadata: { properties: [...ownMetadata] },
+    extraTokenClaims: (ctx, token) =>
+      'scope' in token && hasScope(token.scope, 'directorate') ? tellDirectorate(ctx) : undefined,
+    features: {
+      devInteractions: { enabled: false },
+      backchannelLogout: { enabled: true },
+      claimsParameter: { enabled: true },
+      clientCredentials: { enabled: true },
+      dPoP: { enabled: true, nonceSecret: deriveKey(config.secrets[0] as Secret, 'dpop nonces') },
+      introspection: { enabled: true },
+      pushedAuthorizationRequests: { enabled: true },
+      revocation: { enabled: true },
+      rpInitiatedLogout: { enabled: true, logoutSource: askSignOut(db), postLogoutSuccessSource: showSignedOut },
+    },
+    fetch,
+    findAccount: (ctx, account_id) => ({
+      accountId: account_id,
+      claims: (_use, scope) =>
+        collectClaims(db, account_id, new Set(scope.split(' ')), directorateOf(ctx)) as Promise<{ sub: string }>,
+    }),
+    interactions: { policy: questions(), url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
+    // A client registered for refresh tokens gets them also without offline_access: they end with the session then.
+    issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
+    loadExistingGrant: (ctx) => loadExistingGrant(db, ctx),
+    pkce: { required: () => true },
+    renderError: (ctx, _out, error) => renderError(ctx as unknown as Context, error),
+    responseTypes: ['code', 'none'],
+    // Bound to a key, a refresh token is no use to a thief and need not rotate (FAPI 2.0 5.3.2.1); all others do (RFC 9700 4.14).
+    rotateRefreshToken: (ctx) => !ctx.oidc.entities.RefreshToken?.isSenderConstrained(),
+    routes: {
+      authorization: '/auth',
+      end_session: '/session/end',
+      introspection: '/introspection',
+      jwks: '/jwks',
+      pushed_authorization_request: '/par',
+      revocation: '/revocation',
+      token: '/token',
+      userinfo: '/userinfo',
+    },
+    scopes: Object.keys(claimsByScope).concat('offline_access'),
+    ttl: {
+      AccessToken: 900,
+      AuthorizationCode: 60,
+      ClientCredentials: 600,
+      Grant: grantLifetime,
+      IdToken: 3600,
+      Interaction: () => policy('interaction.lifetime'),
+      RefreshToken: () => policy('session.absolute'),
+      Session: (_ctx, session) => sessionLifetime(session.loginTs),
+    },
+  };
+}
+
+/** Seconds until a session ends if it is not used again: the idle limit, cut by what is left of the absolute one. */
+function sessionLifetime(signed_in_at: number | undefined): number {
+  const idle = policy('session.idle');
+  if (signed_in_at === undefined) return Math.min(idle, policy('interaction.lifetime'));
+  return Math.max(1, Math.min(idle, signed_in_at + policy('session.absolute') - nowSeconds()));
+}
+
+function cookies({ secrets, secure }: Config): NonNullable<Configuration['cookies']> {
+  const shared = { httpOnly: true, sameSite: 'lax', signed: true, overwrite: true } as const;
+  return {
+    keys: deriveKeys(secrets, 'cookies').map((key) => key.toString('base64url')),
+    long: shared,
+    short: shared,
+    names: {
+      session: secure ? '__Host-gapura_session' : 'gapura_session',
+      // Bound to the path of their one page, so they cannot be __Host-.
+      interaction: secure ? '__Secure-gapura_interaction' : 'gapura_interaction',
+      resume: secure ? '__Secure-gapura_resume' : 'gapura_resume',
+    },
+  };
+}
+
+/** The questions between a request and its answer, in their order (DESIGN 5); those of later prompts slot in between. */
+function questions() {
+  const { Check, Prompt, base } = interactionPolicy;
+  const policies = base();
+  policies.add(
+    new Prompt(
+      { name: 'select_directorate', requestable: true },
+      new Check('directorate_missing', 'a directorate must be chosen', 'interaction_required', (ctx) =>
+        mustChooseDirectorate(ctx) ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT,
+      ),
+    ),
+    1,
+  );
+  return policies;
+}
+
+function directorateOf(ctx: KoaContextWithOIDC): ChosenDirectorate | undefined {
+  return (ctx.oidc.grant as { directorate?: ChosenDirectorate } | undefined)?.directorate;
+}
+
+function tellDirectorate(ctx: KoaContextWithOIDC) {
+  const directorate = directorateOf(ctx);
+  return directorate && { directorate: { agency: directorate.agency, code: directorate.code, name: directorate.name } };
+}
+
+function hasScope(scope: string | undefined, wanted: string): boolean {
+  return scope?.split(' ').includes(wanted) ?? false;
+}
+
+function compareSecretsByHash(provider: Provider, clients: ClientStore): void {
+  const prototype = provider.Client.prototype as unknown as {
+    compareClientSecret(actual: string): boolean;
+    secret_hashes: unknown;
+  };
+  prototype.compareClientSecret = function (actual) {
+    return isClientSecret(clients, this.secret_hashes, actual);
+  };
+}
+
+function listen(provider: Provider): void {
+  // After the last prompt and before the session is saved: the mark that our own pages look for (DESIGN 1.5).
+  provider.on('authorization.accepted', ({ oidc }) => {
+    const client_id = oidc.client?.clientId;
+    if (!client_id || !oidc.session) return;
+    const entry = oidc.session.authorizations?.[client_id] as { accepted_at?: number } | undefined;
+    if (entry) entry.accepted_at = nowSeconds();
+  });
+  // The engine reports a notice that could not be queued and goes on; a sign-out that tells nobody must fail instead.
+  provider.on('backchannel.error', (_ctx, error) => {
+    throw error;
+  });
+}
+
+function viewOfPrompts(provider: Provider, records: RecordStore): Engine {
+  return {
+    async findInteraction(ctx) {
+      try {
+        const { uid, prompt, params, session } = await provider.interactionDetails(ctx.req, ctx.res);
+        return { uid, prompt, params, session };
+      } catch (error) {
+        if ((error as Error).name === 'SessionNotFound') return undefined;
+        throw error;
+      }
+    },
+    async answer(ctx, result) {
+      return provider.interactionResult(ctx.req, ctx.res, result, { mergeWithLastSubmission: !('error' in result) });
+    },
+    async findClient(id) {
+      const client = await provider.Client.find(id);
+      return client && describeClient(client, 'id');
+    },
+    findPast: (uid) => findPastInteraction(records, uid),
+  };
+}

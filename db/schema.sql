@@ -1,4 +1,4 @@
--- The whole schema, printed from the catalogue by `npm run schema`. Changes go into db/migrations.
+-- The whole schema, printed from the catalogue by `npm run gapura schema`. Changes go into db/migrations.
 
 CREATE OR REPLACE FUNCTION public.gapura_now()
  RETURNS timestamp with time zone

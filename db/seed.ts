@@ -33,14 +33,15 @@ export async function seed(db: Database, config: Config): Promise<void> {
 }
 
 /** The portal is a client of the engine like the others, except that it needs neither a code nor a token (DESIGN 1.5). */
-function portalClient({ url }: Config) {
+function portalClient({ url, secure }: Config) {
   return {
     id: 'portal',
     first_party: true,
     metadata: {
       client_name: 'Gapura',
-      client_uri: `${url}/`,
-      initiate_login_uri: `${url}/portal`,
+      client_uri: `${url}/portal`,
+      // Only https counts as such an address (OpenID Connect Core 4).
+      ...(secure ? { initiate_login_uri: `${url}/portal` } : {}),
       redirect_uris: [`${url}/portal/entry`],
       post_logout_redirect_uris: [`${url}/`],
       response_types: ['none'],

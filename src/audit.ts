@@ -126,7 +126,8 @@ const beginning: Position = { xid: '0', event_id: '0' };
 
 /**
  * Chains the events that nothing can precede any more, so that no two requests wait for each other's link. The order is
- * (transaction, event): once every transaction below a number has ended, nothing with a lower one can appear. One node seals
+ * (transaction, event): once every transaction below a number has ended, nothing with a lower one can appear (the numbers are
+ * the cluster's, so a long transaction of any database there delays the sealing). One node seals
  * at a time; the others find the lock taken and leave. The seal of a moment kept elsewhere shows whether the end was cut off.
  * @returns how many events were sealed
  * @throws Error when the database was restored into a cluster whose transaction numbers begin anew (pg_resetwal --next-transaction-id)

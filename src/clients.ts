@@ -115,6 +115,8 @@ export async function findClientMetadata(
   { db, hash_keys, seal_keys }: ClientStore,
   id: string,
 ): Promise<Record<string, unknown> | undefined> {
+  // PostgreSQL keeps no NUL in text; no client has one in its name.
+  if (id.includes('\0')) return undefined;
   const row = await db
     .selectFrom('clients as c')
     .select((eb) => [

@@ -40,7 +40,7 @@ export function inTransaction<T>(db: Database, work: (tx: Transaction) => Promis
 
 /** Whether an error says that the database cannot be reached or is shutting down, rather than that a statement is wrong. */
 export function isDatabaseGone(error: unknown): boolean {
-  const { code, message } = error as { code?: unknown; message?: unknown };
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
   if (typeof code === 'string') {
     if (/^(08|57P0|53)/.test(code) || ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOTFOUND', 'ETIMEDOUT'].includes(code))
       return true;
@@ -139,6 +139,6 @@ export async function printSchema(db: Database): Promise<string> {
     const after = own(others).map((line) => `${line};\n`);
     return `CREATE TABLE ${name} (\n${lines.join(',\n')}\n);\n${after.join('')}`;
   });
-  const head = '-- The whole schema, printed from the catalogue by `npm run schema`. Changes go into db/migrations.\n';
+  const head = '-- The whole schema, printed from the catalogue by `npm run gapura schema`. Changes go into db/migrations.\n';
   return `${[head, ...functions.map((row) => `${row.text.trim()};\n`), ...tables].join('\n')}`;
 }

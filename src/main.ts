@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import { seed } from '../db/seed.ts';
 import { type Config, ConfigError, exampleEnv, printConfig, readConfig, readProcessConfig } from './config.ts';
 import { isDatabaseGone, isSchemaCurrent, migrate, openDatabase, printSchema } from './database.ts';
+import { describeError } from './http/errors.ts';
 import { startMetrics } from './http/ops.ts';
 import { prepareJobs } from './jobs.ts';
 import { listen, OldSchema, openGapura, stopListening } from './server.ts';
@@ -69,7 +70,7 @@ function explain(error: unknown): string {
   if (error instanceof OldSchema) return error.message;
   if (code === 'EADDRINUSE')
     return `Port ${port} is taken by another program. Stop that program, or choose another port (config/README.md).`;
-  if (code === 'UNWRITABLE' || code === 'PORT_TAKEN') return message ?? code;
+  if (code && ['UNWRITABLE', 'PORT_TAKEN', 'BUSY', 'FAILED'].includes(code)) return message ?? code;
   if (code === 'EACCES' || code === 'EROFS') return `A folder cannot be written: ${message}.`;
   if (code === '28P01' || code === '28000') return 'The database refuses the user or the password in DATABASE_URL.';
   if (code === '3D000') return 'The database named in DATABASE_URL does not exist.';
@@ -85,7 +86,7 @@ function isRefused(error: unknown): boolean {
 }
 
 function createLog(config: Config) {
-  return pino({ level: config.log_level, base: null });
+  return pino({ level: config.log_level, base: null, serializers: { err: describeError } });
 }
 
 async function serve(settings: () => Config, options: string[]): Promise<number> {

@@ -48,8 +48,9 @@ export interface Outbound {
 
 type Subnet = [address: string, bits: number, family: 'ipv4' | 'ipv6'];
 
-// Never reached, not even where private networks are accepted: this host, link-local (the metadata addresses of clouds are
-// there), multicast and broadcast. "::ffff:0:0/96" needs no line: BlockList reads such addresses as IPv4.
+// Never reached, not even where private networks are accepted: no host, link-local and the metadata addresses of clouds,
+// multicast and broadcast, and NAT64, behind which any of them may stand.
+// "::ffff:0:0/96" needs no line: BlockList reads such addresses as IPv4.
 const never: Subnet[] = [
   ['0.0.0.0', 8, 'ipv4'],
   ['169.254.0.0', 16, 'ipv4'],
@@ -61,6 +62,8 @@ const never: Subnet[] = [
   ['fe80::', 10, 'ipv6'],
   ['ff00::', 8, 'ipv6'],
   ['fd00:ec2::', 32, 'ipv6'],
+  ['64:ff9b::', 96, 'ipv6'],
+  ['64:ff9b:1::', 48, 'ipv6'],
 ];
 
 // The special-purpose registries of IANA (RFC 6890). For IPv6 the other way round: what is not global unicast is refused.

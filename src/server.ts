@@ -21,8 +21,8 @@ import {
   refuseOddRequests,
 } from './http/guard.ts';
 import { setHeaders } from './http/headers.ts';
-import { answerOperators, measureRequests, showHashQueue } from './http/ops.ts';
-import { type Jobs, openJobs } from './jobs.ts';
+import { answerOperators, measureRequests, showHashQueue, showJobs } from './http/ops.ts';
+import { countJobs, type Jobs, openJobs } from './jobs.ts';
 import { openLimits } from './limits.ts';
 import { describeClient } from './oidc/clients.ts';
 import { createEngine, type RunningEngine } from './oidc/provider.ts';
@@ -60,19 +60,29 @@ export async function openGapura(config: Config, log: Logger, { works = false } 
       throw new OldSchema('The database has no schema of this release: run `gapura migrate` first.');
     const jobs = await openJobs(config, { works, log });
     const clients = openClients(db, config);
-    const { asFetch } = createOutbound({ private_hosts: config.private_hosts });
-    const engine = await createEngine({ config, db, jobs, clients, fetch: asFetch(), renderError: showEngineError });
+    const outbound = createOutbound({ private_hosts: config.private_hosts });
+    const engine = await createEngine({
+      config,
+      db,
+      jobs,
+      clients,
+      fetch: outbound.asFetch(),
+      renderError: showEngineError,
+    });
     await prepareHashing();
+    showHashQueue(countHashes);
+    showJobs(() => countJobs(jobs));
     const app = createApp(config, log, db, engine);
-    return { config, log, db, jobs, clients, engine, app, close: () => close(db, jobs) };
+    return { config, log, db, jobs, clients, engine, app, close: () => close(db, jobs, outbound) };
   } catch (error) {
     await db.destroy();
     throw error;
   }
 }
 
-async function close(db: Database, jobs: Jobs): Promise<void> {
+async function close(db: Database, jobs: Jobs, outbound: { close(): Promise<void> }): Promise<void> {
   await jobs.stop();
+  await outbound.close();
   await db.destroy();
 }
 
@@ -87,7 +97,6 @@ function createApp(config: Config, log: Logger, db: Database, engine: RunningEng
   app.context.site = {
     support: { name: config.support_name, email: config.support_email, phone: config.support_phone },
   };
-  showHashQueue(countHashes);
 
   app.use(openRequest(config, log) as Koa.Middleware);
   app.use(setHeaders(config) as Koa.Middleware);
@@ -183,7 +192,13 @@ async function showEngineError(
  */
 export async function listen(app: Koa, host: string, port: number): Promise<Server> {
   const server = createServer(
-    { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 65_000, connectionsCheckingInterval: 5_000 },
+    {
+      headersTimeout: 10_000,
+      requestTimeout: 30_000,
+      keepAliveTimeout: 65_000,
+      connectionsCheckingInterval: 5_000,
+      maxHeaderSize: 32_768,
+    },
     app.callback(),
   );
   await new Promise<void>((resolve, reject) => {

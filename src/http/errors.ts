@@ -1,5 +1,6 @@
 /** What a person or a program sees when there is no answer: pages and problem documents for every failing status. */
 
+import { isNativeError } from 'node:util/types';
 import type { Config } from '../config.ts';
 import { isDatabaseGone } from '../database.ts';
 import { page } from '../views.ts';
@@ -89,12 +90,13 @@ export function catchErrors(config: Config): Middleware {
       await next();
     } catch (error) {
       const failure = judge(error, config);
-      if (failure.is_ours) ctx.state.log.error({ err: describe(error), status: failure.status }, 'request failed');
+      if (failure.is_ours)
+        ctx.state.log.error({ error: describeError(error), status: failure.status }, 'request failed');
       if (ctx.headerSent || !ctx.writable) {
         ctx.res.destroy();
         return;
       }
-      const { allow } = (error as { headers?: { allow?: string } }).headers ?? {};
+      const { allow } = (error as { headers?: { allow?: string } } | undefined)?.headers ?? {};
       for (const name of ['content-length', 'content-encoding', 'etag', 'last-modified', 'location', 'set-cookie']) {
         ctx.remove(name);
       }
@@ -116,7 +118,7 @@ function judge(error: unknown, config: Config): Failure {
     return { status: number, code: said, words: words[said], ways: [], ...more };
   };
   if (typeof retry_after === 'number') return say(503, 'busy', { retry_after });
-  if (isDatabaseGone(error)) return say(503, 'unavailable', { retry_after: 5, is_ours: true });
+  if (isNativeError(error) && isDatabaseGone(error)) return say(503, 'unavailable', { retry_after: 5, is_ours: true });
   if (typeof status === 'number' && expose === true && status >= 400 && status < 500) {
     if (status === 421)
       return say(421, 'wrong_host', { words: { ...words.wrong_host, values: { address: config.url } } });
@@ -125,12 +127,12 @@ function judge(error: unknown, config: Config): Failure {
   return say(500, 'failure', { is_ours: true });
 }
 
-// pg's errors carry the row in question (`detail`, `where`, parameters): those stay out of the log.
-function describe(error: unknown): Record<string, unknown> {
-  if (!(error instanceof Error)) return { message: `thrown: ${typeof error}` };
+/** An error for the log; also the logger's serializer. pg's errors carry the row in question, which stays out. */
+export function describeError(error: unknown): Record<string, unknown> {
+  if (!isNativeError(error)) return { message: `thrown: ${typeof error}` };
   const { name, message, stack, cause } = error;
   const { code } = error as { code?: unknown };
-  return { type: name, message, stack, code, ...(cause instanceof Error ? { cause: describe(cause) } : {}) };
+  return { type: name, message, stack, code, ...(isNativeError(cause) ? { cause: describeError(cause) } : {}) };
 }
 
 function answer(ctx: RequestContext, failure: Failure): void {
@@ -157,7 +159,7 @@ function answer(ctx: RequestContext, failure: Failure): void {
       ...(retry_after === undefined ? {} : { retry_after }),
     });
   } catch (error) {
-    ctx.state.log.error({ err: describe(error) }, 'the error page failed');
+    ctx.state.log.error({ error: describeError(error) }, 'the error page failed');
     ctx.body = `${title}\n\n${text}\n\n${request_id}\n`;
     ctx.type = 'text/plain; charset=utf-8';
   }

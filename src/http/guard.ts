@@ -136,8 +136,9 @@ export function chooseLanguage(config: Config): Middleware {
   return async (ctx, next) => {
     const known = languages.find((language) => language === ctx.cookies.get(language_cookie, { signed: false }));
     if (known) useLanguage(ctx, known);
-    // The engine's addresses belong to the applications: a parameter of theirs is not ours to take away.
-    const asked = isOfEngine(ctx.path) ? undefined : languages.find((language) => language === ctx.query.lang);
+    // Of the engine's addresses only those that show pages: the others belong to programs.
+    const shows_pages = !isOfEngine(ctx.path) || /^\/connect\/(auth|session)(\/|$)/.test(ctx.path);
+    const asked = shows_pages ? languages.find((language) => language === ctx.query.lang) : undefined;
     if (asked) {
       setLanguage(ctx, asked);
       if (ctx.method === 'GET') {
@@ -146,7 +147,6 @@ export function chooseLanguage(config: Config): Middleware {
         ctx.status = 303;
         // With our own origin in front: a path that begins with two slashes would lead to another host.
         ctx.redirect(`${config.url}${ctx.path}${rest.size > 0 ? `?${rest}` : ''}`);
-        ctx.status = 303;
         return;
       }
     }

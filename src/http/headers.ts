@@ -23,13 +23,15 @@ const fixed = {
   // With this one the origin is all that anybody learns, never the path.
   'referrer-policy': 'strict-origin',
   'x-frame-options': 'DENY',
-  'cross-origin-opener-policy': 'same-origin',
   'permissions-policy':
-    'accelerometer=(), bluetooth=(), browsing-topics=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), hid=(), magnetometer=(), microphone=(), midi=(), payment=(), serial=(), usb=(), xr-spatial-tracking=()',
+    'accelerometer=(), browsing-topics=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), hid=(), magnetometer=(), microphone=(), midi=(), payment=(), serial=(), usb=(), xr-spatial-tracking=()',
 };
 
 /** Addresses that other origins read: keys and descriptions. They may also be kept by caches. */
 const for_others = /^\/(connect\/jwks|connect\/\.well-known\/.*|\.well-known\/.*)$/;
+
+/** Pages that an application may have opened in a window of its own: cut off from it, they could not lead back. */
+const for_windows = /^\/(connect|interaction)\//;
 
 /** Sets the headers before the page is made, and finishes policy and caching after it. Errors are pages by then. */
 export function setHeaders(config: Config): Middleware {
@@ -38,6 +40,7 @@ export function setHeaders(config: Config): Middleware {
     ctx.set(fixed);
     ctx.set('content-security-policy', first_policy);
     if (config.secure) ctx.set('strict-transport-security', 'max-age=63072000; includeSubDomains');
+    if (!for_windows.test(ctx.path)) ctx.set('cross-origin-opener-policy', 'same-origin');
     const is_for_others = for_others.test(ctx.path);
     if (!is_for_others) ctx.set('cross-origin-resource-policy', 'same-origin');
     await next();

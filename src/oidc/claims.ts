@@ -15,7 +15,8 @@ export interface ChosenDirectorate {
 
 /** The claims of each scope, in the form of the engine's `claims` setting. */
 export const claimsByScope = {
-  openid: ['sub', 'directorate'],
+  // These stand in every ID token too; the other scopes' only in userinfo (OpenID Connect Core 5.4).
+  openid: ['sub', 'acr', 'amr', 'auth_time', 'directorate'],
   profile: [
     'name',
     'preferred_username',

@@ -83,7 +83,8 @@ function configure({ config, db, fetch, renderError }: EngineParts): Configurati
       claimsParameter: { enabled: true },
       clientCredentials: { enabled: true },
       dPoP: { enabled: true, nonceSecret: deriveKey(config.secrets[0] as Secret, 'dpop nonces') },
-      introspection: { enabled: true },
+      // A client may ask about its own tokens; resource servers come with their registration.
+      introspection: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
       pushedAuthorizationRequests: { enabled: true },
       revocation: { enabled: true },
       rpInitiatedLogout: { enabled: true, logoutSource: askSignOut(db), postLogoutSuccessSource: showSignedOut },
@@ -196,6 +197,14 @@ function listen(provider: Provider): void {
     const entry = oidc.session.authorizations?.[client_id] as { accepted_at?: number } | undefined;
     if (entry) entry.accepted_at = nowSeconds();
   });
+  // A form_post answer is a page of ours whose form leads to the client, so its policy must name it.
+  const nameClient = ({ oidc, state }: KoaContextWithOIDC) => {
+    const redirect_uri = String(oidc.params?.redirect_uri);
+    const is_page = oidc.params?.response_mode === 'form_post' && oidc.client?.redirectUriAllowed(redirect_uri);
+    if (is_page) (state as Context['state']).csp.form_action.push(new URL(redirect_uri).origin);
+  };
+  provider.on('authorization.success', nameClient);
+  provider.on('authorization.error', nameClient);
   // The engine reports a notice that could not be queued and goes on; a sign-out that tells nobody must fail instead.
   provider.on('backchannel.error', (_ctx, error) => {
     throw error;

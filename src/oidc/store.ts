@@ -72,7 +72,7 @@ function recordAdapter(store: RecordStore, model: string): Adapter {
         grant_id: model === 'Grant' ? id : model === 'Interaction' ? null : (payload.grantId ?? null),
         user_code_hash: payload.userCode ? keyedDigest(store.id_key, `user code\0${payload.userCode}`) : null,
         generation: generation ?? null,
-        payload: JSON.stringify(kept),
+        payload: writable(kept),
         expires_at: expiry(ttl as number),
       };
       const result = await db
@@ -131,6 +131,13 @@ function recordAdapter(store: RecordStore, model: string): Adapter {
       await db.deleteFrom('oidc_records').where('grant_id', '=', grantId).where('model', '<>', 'Grant').execute();
     },
   };
+}
+
+/** A client can post a NUL, and jsonb keeps none: that is the client's mistake and not ours. */
+function writable(payload: object): string {
+  const text = JSON.stringify(payload);
+  if (text.includes('\\u0000')) throw new errors.InvalidRequest('a parameter contains a NUL character');
+  return text;
 }
 
 /** The error of the one who came second, by what was used twice. */

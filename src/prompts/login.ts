@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { readForm } from '../http/form.ts';
+import { countSignIn } from '../http/ops.ts';
 import { submitPassword } from '../sign-in.ts';
 import { page } from '../views.ts';
 import type { Prompt, Visit } from './prompt.ts';
@@ -52,6 +53,7 @@ export const loginPrompt: Prompt = {
       browser: ctx.cookies.get(browserCookie(ctx.secure)),
       request: { address: ctx.state.address, user_agent: ctx.get('user-agent'), request_id: ctx.state.request_id },
     });
+    countSignIn(outcome.state === 'refused' ? outcome.because : outcome.state);
     switch (outcome.state) {
       case 'waiting':
         ctx.status = 429;

@@ -1,6 +1,7 @@
 /** The relying applications of the engine: their metadata, ours beside it, and their secrets. */
 
 import { sql } from 'kysely';
+import { nowSeconds } from './clock.ts';
 import type { Config } from './config.ts';
 import { deriveKeys, isSame, keyedHash, open, randomToken, seal } from './crypto.ts';
 import { type Database, inTransaction } from './database.ts';
@@ -77,10 +78,24 @@ export async function saveClient(
     .onConflict((conflict) =>
       conflict
         .column('id')
-        .doUpdateSet({ ...columns, version: sql`clients.version + 1`, updated_at: sql`gapura_now()` }),
+        .doUpdateSet({ ...columns, version: sql`clients.version + 1`, updated_at: sql`gapura_now()` })
+        .where(is_changed),
     )
     .execute();
 }
+
+const own_columns = [
+  'metadata',
+  'agency_code',
+  'first_party',
+  'directorate_required',
+  'link_required',
+  'form_action_origins',
+];
+
+// Writing what stands already is no new version.
+const is_changed = sql<boolean>`(${sql.join(own_columns.map((name) => sql.ref(`clients.${name}`)))})
+  IS DISTINCT FROM (${sql.join(own_columns.map((name) => sql.ref(`excluded.${name}`)))})`;
 
 /**
  * Gives a client one more secret, kept as a keyed hash; sealed where the client signs with it (client_secret_jwt, HS256).
@@ -166,7 +181,10 @@ export function isClientSecret({ hash_keys }: ClientStore, hashes: unknown, secr
   const candidates = hash_keys.map((key) => keyedHash(key, secret));
   return (
     Array.isArray(hashes) &&
-    (hashes as SecretHash[]).some(({ hash }) => candidates.some((candidate) => isSame(candidate, hash)))
+    (hashes as SecretHash[]).some(
+      ({ hash, expires_at }) =>
+        (expires_at === null || expires_at > nowSeconds()) && candidates.some((candidate) => isSame(candidate, hash)),
+    )
   );
 }
 

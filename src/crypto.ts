@@ -5,7 +5,9 @@ import {
   createDecipheriv,
   createHash,
   createHmac,
+  createSecretKey,
   hkdfSync,
+  type KeyObject,
   randomBytes,
   timingSafeEqual,
 } from 'node:crypto';
@@ -46,14 +48,23 @@ export function deriveKeys(secrets: readonly Secret[], purpose: string): Buffer[
   return secrets.map((secret) => deriveKey(secret, purpose));
 }
 
+// Node turns a Buffer into a key at every use, which costs more than the hash; each key is turned once.
+const key_objects = new WeakMap<Buffer, KeyObject>();
+
+function keyObject(key: Buffer): KeyObject {
+  const known = key_objects.get(key) ?? createSecretKey(key);
+  key_objects.set(key, known);
+  return known;
+}
+
 /** HMAC-SHA256 as bytes, for a column that is only ever compared. */
 export function keyedDigest(key: Buffer, text: string): Buffer {
-  return createHmac('sha256', key).update(text).digest();
+  return createHmac('sha256', keyObject(key)).update(text).digest();
 }
 
 /** HMAC-SHA256 in base64url: what is stored in place of a code, a token or a name to be looked up. */
 export function keyedHash(key: Buffer, text: string): string {
-  return createHmac('sha256', key).update(text).digest('base64url');
+  return createHmac('sha256', keyObject(key)).update(text).digest('base64url');
 }
 
 /** SHA-256 in base64url, for values that are not secret. */

@@ -30,6 +30,8 @@ export function openDatabase(url: string, { max = 12, application_name = 'gapura
   });
   // A connection that dies while idle is replaced by the pool; without a listener the process would end.
   pool.on('error', () => undefined);
+  // pg takes that listener off a connection in use: one that is cut between two statements must fail its transaction only.
+  pool.on('connect', (client) => void client.on('error', () => undefined));
   return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
 }
 
@@ -61,6 +63,8 @@ export function isDatabaseGone(error: unknown): boolean {
  */
 export async function migrate(db: Database): Promise<string[]> {
   return db.connection().execute(async (connection) => {
+    // Waiting for another node, and a large migration, may take longer than a request may.
+    await sql`SET statement_timeout = 0`.execute(connection);
     await sql`SELECT pg_advisory_lock(${migration_lock})`.execute(connection);
     try {
       await sql`CREATE TABLE IF NOT EXISTS schema_migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`.execute(
@@ -79,6 +83,7 @@ export async function migrate(db: Database): Promise<string[]> {
       return applied;
     } finally {
       await sql`SELECT pg_advisory_unlock(${migration_lock})`.execute(connection);
+      await sql`RESET statement_timeout`.execute(connection);
     }
   });
 }
@@ -139,6 +144,7 @@ export async function printSchema(db: Database): Promise<string> {
     const after = own(others).map((line) => `${line};\n`);
     return `CREATE TABLE ${name} (\n${lines.join(',\n')}\n);\n${after.join('')}`;
   });
-  const head = '-- The whole schema, printed from the catalogue by `npm run gapura schema`. Changes go into db/migrations.\n';
+  const head =
+    '-- The whole schema, printed from the catalogue by `npm run gapura -- schema`. Changes go into db/migrations.\n';
   return `${[head, ...functions.map((row) => `${row.text.trim()};\n`), ...tables].join('\n')}`;
 }

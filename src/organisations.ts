@@ -159,11 +159,13 @@ export async function listDirectoratesOf(
     .innerJoin('organisations as o', 'o.id', 'p.organisation_id')
     .innerJoin('memberships as m', 'm.organisation_id', 'p.organisation_id')
     .innerJoin('directorates as d', 'd.id', 'm.directorate_id')
+    .innerJoin('agencies as a', 'a.code', 'd.agency_code')
     .selectAll('d')
     .distinct()
     .where('p.account_id', '=', account_id)
     .where('d.agency_code', '=', agency_code)
     .where('d.active', '=', true)
+    .where('a.active', '=', true)
     .where('o.active', '=', true)
     .orderBy('d.name')
     .execute();

@@ -8,7 +8,7 @@ import { type AuditRequest, record } from './audit.ts';
 import { nowSeconds } from './clock.ts';
 import type { Config } from './config.ts';
 import { deriveKey, keyedDigest, randomToken, type Secret } from './crypto.ts';
-import { type Database, inTransaction } from './database.ts';
+import { type Database, inTransaction, type Transaction } from './database.ts';
 import type { LimitName, Limits } from './limits.ts';
 import { policy } from './policy.ts';
 
@@ -44,7 +44,7 @@ export type SignInOutcome =
   | { state: 'done'; login: SignedIn; browser: string }
   | {
       state: 'refused';
-      because: 'bad_credentials' | 'locked' | 'disabled' | 'frozen' | 'dormant' | 'revoked' | 'expired';
+      because: 'bad_credentials' | 'finished' | 'locked' | 'disabled' | 'frozen' | 'dormant' | 'revoked' | 'expired';
     }
   | { state: 'waiting'; retry_after: number };
 
@@ -66,7 +66,11 @@ export async function submitPassword(store: SignInStore, attempt: PasswordTry): 
   const retry_after = await spendAll(store, lanes);
   if (retry_after > 0) return { state: 'waiting', retry_after };
 
-  const { fits, is_old } = await verifyPassword(account?.hash, attempt.password);
+  const { fits, is_old } = await verifyPassword(account?.hash, attempt.password).catch(async (error) => {
+    // Nothing was tried when the line for hashing was full: whoever comes again as told has lost nothing.
+    for (const { limit, key, tries } of lanes) await store.limits.giveBack(store.db, limit, key, tries);
+    throw error;
+  });
   if (!account || !fits) return refuse(store, attempt, account, 'bad_credentials');
   const closed = account.locks[0] ?? (account.expired ? 'expired' : undefined);
   if (closed) return refuse(store, attempt, account, closed);
@@ -81,6 +85,8 @@ interface Lane {
   key: string[];
   /** Shared with others, whose failures still count after this person's success. */
   is_shared: boolean;
+  /** The tries that were counted with this one, once it is paid. */
+  tries: number;
 }
 
 /**
@@ -95,13 +101,13 @@ function lanesOf(
 ): Lane[] {
   const who = account ? `account ${account.id}` : `name ${canonical}`;
   if (account?.knows_browser && browser_hash) {
-    return [{ limit: 'sign_in_browser', key: [who, browser_hash.toString('base64url')], is_shared: false }];
+    return [{ limit: 'sign_in_browser', key: [who, browser_hash.toString('base64url')], is_shared: false, tries: 0 }];
   }
   const { address } = attempt.request;
   return [
-    { limit: 'sign_in_address', key: [address], is_shared: true },
-    { limit: 'sign_in_pair', key: [address, who], is_shared: false },
-    { limit: 'sign_in_account', key: [who], is_shared: false },
+    { limit: 'sign_in_address', key: [address], is_shared: true, tries: 0 },
+    { limit: 'sign_in_pair', key: [address, who], is_shared: false, tries: 0 },
+    { limit: 'sign_in_account', key: [who], is_shared: false, tries: 0 },
   ];
 }
 
@@ -111,9 +117,10 @@ async function spendAll(store: SignInStore, lanes: Lane[]): Promise<number> {
   for (const lane of lanes) {
     const outcome = await store.limits.spend(store.db, lane.limit, lane.key);
     if (outcome.state === 'refused') {
-      for (const earlier of paid) await store.limits.giveBack(store.db, earlier.limit, earlier.key);
+      for (const { limit, key, tries } of paid) await store.limits.giveBack(store.db, limit, key, tries);
       return outcome.retry_after;
     }
+    lane.tries = outcome.count;
     paid.push(lane);
   }
   return 0;
@@ -154,11 +161,12 @@ async function finish(
   const amr = ['pwd'];
   const browser = account.knows_browser && attempt.browser ? attempt.browser : randomToken();
   const hash = account.knows_browser && browser_hash ? browser_hash : keyedDigest(store.key, `browser\0${browser}`);
-  await inTransaction(store.db, async (tx) => {
+  const interaction_hash = keyedDigest(store.key, `interaction\0${attempt.interaction}`);
+  const whose = await inTransaction(store.db, async (tx) => {
     const row = await tx
       .insertInto('sign_ins')
       .values({
-        interaction_hash: keyedDigest(store.key, `interaction\0${attempt.interaction}`),
+        interaction_hash,
         client_id: attempt.client_id,
         state: 'done',
         account_id: account.id,
@@ -169,7 +177,8 @@ async function finish(
       })
       .onConflict((conflict) => conflict.doNothing())
       .executeTakeFirst();
-    if (row.numInsertedOrUpdatedRows !== 1n) return;
+    const first = row.numInsertedOrUpdatedRows === 1n ? undefined : await findSignIn(tx, interaction_hash);
+    if (first && first !== account.id) return first;
     await tx
       .insertInto('browsers')
       .values({ account_id: account.id, browser_hash: hash })
@@ -177,6 +186,7 @@ async function finish(
         conflict.columns(['account_id', 'browser_hash']).doUpdateSet({ last_seen_at: sql`gapura_now()` }),
       )
       .execute();
+    if (first) return first;
     await record(tx, {
       kind: 'sign_in',
       account_id: account.id,
@@ -184,9 +194,12 @@ async function finish(
       detail: { amr: amr.join(' ') },
       request: attempt.request,
     });
+    return account.id;
   });
-  for (const { limit, key, is_shared } of lanes) {
-    await (is_shared ? store.limits.giveBack(store.db, limit, key) : store.limits.forget(store.db, limit, key));
+  // The interaction was somebody else's a moment ago; whoever is second begins anew.
+  if (whose !== account.id) return { state: 'refused', because: 'finished' };
+  for (const { limit, key, is_shared, tries } of lanes) {
+    await (is_shared ? store.limits.giveBack(store.db, limit, key, tries) : store.limits.forget(store.db, limit, key));
   }
   const login = {
     accountId: account.id,
@@ -196,6 +209,15 @@ async function finish(
     acr: 'urn:gapura:acr:password',
   };
   return { state: 'done', login, browser };
+}
+
+async function findSignIn(tx: Transaction, interaction_hash: Buffer): Promise<string | undefined> {
+  const row = await tx
+    .selectFrom('sign_ins')
+    .select('account_id')
+    .where('interaction_hash', '=', interaction_hash)
+    .executeTakeFirst();
+  return row?.account_id ?? undefined;
 }
 
 /** Deletes up to `batch` sign-ins and browsers whose time is over. */

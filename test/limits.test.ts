@@ -108,10 +108,25 @@ test('a success gives the shared counter its try back, and no failure of others'
   for (let i = 0; i < 49; i += 1) await limits.spend(db, 'sign_in_address', 'office');
   for (let i = 0; i < 10; i += 1) {
     expect(await limits.spend(db, 'sign_in_address', 'office')).toEqual({ state: 'allowed', count: 50 });
-    await limits.giveBack(db, 'sign_in_address', 'office');
+    await limits.giveBack(db, 'sign_in_address', 'office', 50);
   }
   await limits.spend(db, 'sign_in_address', 'office');
   expect((await limits.spend(db, 'sign_in_address', 'office')).state).toBe('refused');
+});
+
+test('a success lifts the wait it has set itself, and not the one of a failure beside it', async () => {
+  for (let i = 0; i < 49; i += 1) await limits.spend(db, 'sign_in_address', 'shared');
+  // Both were paid before either was decided: the one that fails has set the wait.
+  const good = { count: 49 };
+  expect(await limits.spend(db, 'sign_in_address', 'shared')).toEqual({ state: 'allowed', count: 50 });
+  await moveClock(db, 40);
+  expect(await limits.spend(db, 'sign_in_address', 'shared')).toEqual({ state: 'allowed', count: 51 });
+  await limits.giveBack(db, 'sign_in_address', 'shared', good.count);
+  expect((await limits.spend(db, 'sign_in_address', 'shared')).state).toBe('refused');
+  await moveClock(db, 120);
+  expect(await limits.spend(db, 'sign_in_address', 'shared')).toEqual({ state: 'allowed', count: 51 });
+  await limits.giveBack(db, 'sign_in_address', 'shared', 51);
+  expect((await limits.spend(db, 'sign_in_address', 'shared')).state).toBe('allowed');
 });
 
 test('limits, and keys of several parts, do not mix', async () => {

@@ -29,12 +29,25 @@ export interface NewAccount extends Insertable<Accounts> {
 export async function createAccount(db: Database, { username, password, ...account }: NewAccount): Promise<Account> {
   const hash = password === undefined ? undefined : await hashPassword(password);
   return inTransaction(db, async (tx) => {
-    const identifiers = [{ kind: 'username' as const, value: username, canonical: canonicalise(username) }];
-    const created = await insertAccount(tx, account, identifiers);
+    const created = await insertAccount(tx, account, identifiersOf(username, account));
     if (hash) await writePassword(tx, created.id, hash);
     await record(tx, { kind: 'account_created', account_id: created.id });
     return created;
   });
+}
+
+/** The names that a new person may sign in with; an address or number counts once it is proven. */
+function identifiersOf(username: string, account: Insertable<Accounts>) {
+  const named = (kind: 'username' | 'email' | 'mobile', value: string) => ({
+    kind,
+    value,
+    canonical: canonicalise(value),
+  });
+  return [
+    named('username', username),
+    ...(account.email && account.email_verified ? [named('email', account.email)] : []),
+    ...(account.mobile_number && account.mobile_number_verified ? [named('mobile', account.mobile_number)] : []),
+  ];
 }
 
 /** Closes an account: it can no longer sign in, and every session, code and token of it is dead from the commit on. */

@@ -10,9 +10,9 @@ export function canonicalise(typed: string): string {
   return mobileNumber(text) ?? text;
 }
 
-/** `text` as +62…, when it is written like an Indonesian mobile number: 08…, 628…, +628… with blanks, dots or dashes. */
+/** `text` as +62…, when it is written like an Indonesian mobile number: 08…, 628…, +628…, 00628… with blanks, dots or dashes. */
 function mobileNumber(text: string): string | undefined {
   const digits = text.replace(/[\s().-]/g, '');
-  const match = /^(?:\+?62|0)(8\d{8,11})$/.exec(digits);
+  const match = /^(?:(?:\+|00)?62|0)(8\d{8,11})$/.exec(digits);
   return match ? `+62${match[1]}` : undefined;
 }

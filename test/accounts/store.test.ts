@@ -1,0 +1,97 @@
+/** The SQL of accounts: what deciding about a password reads at once, and hashes that are replaced only where they stand. */
+
+import { randomUUID } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { createAccount, lockAccount } from '../../src/accounts/account.ts';
+import { findAccount, findAccountForSignIn, strengthenPassword, writePassword } from '../../src/accounts/store.ts';
+import { now } from '../../src/clock.ts';
+import type { Database } from '../../src/database.ts';
+import { moveClock, resetClock } from '../support/clock.ts';
+import { createTestDatabase, type TestDatabase } from '../support/postgres.ts';
+
+let database: TestDatabase;
+let db: Database;
+let budi: string;
+let tono: string;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  db = database.db;
+  const expires_at = new Date(now().getTime() + 3_600_000);
+  budi = (await createAccount(db, { username: 'Budi', full_name: 'Budi Contoh', expires_at })).id;
+  tono = (await createAccount(db, { username: 'tono', full_name: 'Tono Contoh' })).id;
+});
+
+afterEach(() => resetClock(db));
+afterAll(() => database.drop());
+
+const storedHash = async (account_id: string) =>
+  await db
+    .selectFrom('passwords')
+    .select(['hash', 'changed_at'])
+    .where('account_id', '=', account_id)
+    .executeTakeFirst();
+
+test('a name that nobody has is nobody', async () => {
+  expect(await findAccountForSignIn(db, 'nobody', undefined)).toBeUndefined();
+  expect(await findAccountForSignIn(db, '', undefined)).toBeUndefined();
+  expect(await findAccount(db, randomUUID())).toBeUndefined();
+});
+
+test('an account counts as expired from its very moment on, by the clock of the database', async () => {
+  expect((await findAccountForSignIn(db, 'budi', undefined))?.expired).toBe(false);
+  await moveClock(db, 3590);
+  expect((await findAccountForSignIn(db, 'budi', undefined))?.expired).toBe(false);
+  await moveClock(db, 3601);
+  expect((await findAccountForSignIn(db, 'budi', undefined))?.expired).toBe(true);
+  expect((await findAccountForSignIn(db, 'tono', undefined))?.expired).toBe(false);
+});
+
+test('a browser is known for the account that signed in there, and for no other', async () => {
+  const browser_hash = Buffer.alloc(32, 7);
+  await db.insertInto('browsers').values({ account_id: tono, browser_hash }).execute();
+  expect((await findAccountForSignIn(db, 'tono', browser_hash))?.knows_browser).toBe(true);
+  expect((await findAccountForSignIn(db, 'budi', browser_hash))?.knows_browser).toBe(false);
+  expect((await findAccountForSignIn(db, 'tono', Buffer.alloc(32, 8)))?.knows_browser).toBe(false);
+  expect((await findAccountForSignIn(db, 'tono', undefined))?.knows_browser).toBe(false);
+});
+
+test('several reasons, browsers and names of one account are still one account', async () => {
+  await lockAccount(db, tono, 'locked', { because: 'a' });
+  await lockAccount(db, tono, 'dormant', { because: 'b' });
+  await db
+    .insertInto('account_identifiers')
+    .values({ account_id: tono, kind: 'email', value: 'Tono@contoh.example', canonical: 'tono@contoh.example' })
+    .execute();
+  const by_email = await findAccountForSignIn(db, 'tono@contoh.example', undefined);
+  expect(by_email).toEqual(await findAccountForSignIn(db, 'tono', undefined));
+  expect(by_email).toMatchObject({ id: tono, locks: ['dormant', 'locked'] });
+  expect(await findAccount(db, tono)).toMatchObject({ username: 'tono' });
+});
+
+test('a stronger hash takes the place of the one it was made from, and is no change of the password', async () => {
+  await writePassword(db, budi, 'hash-1');
+  const before = await storedHash(budi);
+  await moveClock(db, 100);
+  await strengthenPassword(db, budi, 'hash-1', 'hash-1-stronger');
+  expect(await storedHash(budi)).toEqual({ hash: 'hash-1-stronger', changed_at: before?.changed_at });
+});
+
+test('a stronger hash of a password that was changed meanwhile is dropped', async () => {
+  await writePassword(db, budi, 'hash-1');
+  await writePassword(db, budi, 'hash-2');
+  await strengthenPassword(db, budi, 'hash-1', 'hash-1-stronger');
+  expect((await storedHash(budi))?.hash).toBe('hash-2');
+  await strengthenPassword(db, tono, 'hash-2', 'hash-of-a-stranger');
+  expect((await storedHash(budi))?.hash).toBe('hash-2');
+  expect(await storedHash(tono)).toBeUndefined();
+});
+
+test('a new password has its own moment', async () => {
+  await writePassword(db, budi, 'hash-1');
+  const before = await storedHash(budi);
+  await moveClock(db, 100);
+  await writePassword(db, budi, 'hash-2');
+  const after = await storedHash(budi);
+  expect(Number(after?.changed_at) - Number(before?.changed_at)).toBeGreaterThan(99_000);
+});

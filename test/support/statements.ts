@@ -1,0 +1,28 @@
+/** What a piece of work asks of the database: the texts of its statements, in order. */
+
+import { jest } from '@jest/globals';
+import pg from 'pg';
+
+/**
+ * The SQL that this process sends while `work` runs, by whichever connection; the values are left out, and so are the
+ * statements of the job queue, which come by themselves.
+ */
+export async function listStatements(work: () => Promise<unknown>): Promise<string[]> {
+  const texts: string[] = [];
+  const { query } = pg.Client.prototype;
+  const spy = jest.spyOn(pg.Client.prototype, 'query').mockImplementation(function (
+    this: pg.Client,
+    ...args: unknown[]
+  ) {
+    const [first] = args as [string | { text: string }];
+    const text = typeof first === 'string' ? first : first.text;
+    if (!/pgboss|\bjobs\./.test(text)) texts.push(text);
+    return Reflect.apply(query, this, args);
+  } as typeof query);
+  try {
+    await work();
+  } finally {
+    spy.mockRestore();
+  }
+  return texts;
+}

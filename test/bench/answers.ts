@@ -1,0 +1,36 @@
+/** The side of a measured process: it tells its driver the CPU it used, and whatever else that process can tell. */
+
+/** CPU of one process since its start, in µs: all its threads, of that the part inside the kernel, and its JavaScript thread alone. */
+export interface Usage {
+  cpu: number;
+  kernel: number;
+  main_thread: number;
+}
+
+/** A question of the driver; everything but its name belongs to the one who answers. */
+export interface Question {
+  ask: string;
+  [detail: string]: unknown;
+}
+
+type Answers = Record<string, (question: Question) => unknown>;
+
+/** Says that the process is ready, and answers until the driver is gone: then the process ends too, so that none is left over. */
+export function answerDriver(answers: Answers = {}): void {
+  const all: Answers = { usage: readUsage, ...answers };
+  process.on('message', async (question: Question) => {
+    try {
+      process.send?.({ answer: await all[question.ask]?.(question) });
+    } catch (error) {
+      process.send?.({ error: String(error) });
+    }
+  });
+  process.once('disconnect', () => process.exit());
+  process.send?.({ answer: 'ready' });
+}
+
+function readUsage(): Usage {
+  const whole = process.cpuUsage();
+  const thread = process.threadCpuUsage();
+  return { cpu: whole.user + whole.system, kernel: whole.system, main_thread: thread.user + thread.system };
+}

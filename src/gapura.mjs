@@ -2,7 +2,9 @@
 // The entry: an older Node cannot even read the files it would import, so the version is checked here first.
 const [major = 0] = process.versions.node.split('.').map(Number);
 if (major < 24) {
-  console.error(`Gapura runs on Node.js 24 or later and this is ${process.versions.node}; npm scripts bring their own after "npm ci".`);
+  console.error(
+    `Gapura runs on Node.js 24 or later and this is ${process.versions.node}; npm scripts bring their own after "npm ci".`,
+  );
   process.exit(1);
 }
 const { run } = await import('./main.ts');

@@ -7,16 +7,9 @@ import type { Secret } from './crypto.ts';
 import type { Database, Transaction } from './database.ts';
 
 interface Queue {
-  name: string;
+  name: QueueName;
   /** Tries after the first. */
   retry_limit: number;
-  /** Seconds before the first retry. */
-  retry_delay: number;
-  /** Whether each further retry doubles it, less a random part, up to `retry_delay_max` seconds. */
-  retry_backoff: boolean;
-  retry_delay_max?: number;
-  /** Seconds after which a try that gave no sign counts as failed. */
-  expire: number;
   /** Where a job goes after its last try. */
   dead_letter?: QueueName;
 }
@@ -26,16 +19,24 @@ export interface Payloads {
   /** A back-channel logout to send; its token is minted when it is sent (OIDC Back-Channel Logout 1.0). */
   logout: { client_id: string; subject: string; sid: string | null };
   logout_dead: Payloads['logout'];
+  /** A mail to send; who gets it and what it says stands in its row. */
+  mail: { mail_id: string };
+  mail_dead: Payloads['mail'];
 }
 
 export type QueueName = keyof Payloads;
 
-// Dead letter queues come first: a queue may only name one that exists. 34 tries up to an hour apart are about 24 hours.
+// Dead letter queues come first: a queue may only name one that exists. 34 tries are about 24 hours, 100 about three days:
+// a mail server may be down over a weekend.
 const queues: Queue[] = [
-  { name: 'logout_dead', retry_limit: 0, retry_delay: 60, retry_backoff: false, expire: 60 },
-  // biome-ignore format: one queue, one line
-  { name: 'logout', retry_limit: 34, retry_delay: 10, retry_backoff: true, retry_delay_max: 3600, expire: 60, dead_letter: 'logout_dead' },
+  { name: 'logout_dead', retry_limit: 0 },
+  { name: 'logout', retry_limit: 34, dead_letter: 'logout_dead' },
+  { name: 'mail_dead', retry_limit: 0 },
+  { name: 'mail', retry_limit: 100, dead_letter: 'mail_dead' },
 ];
+
+/** The first retry after 10 s, each further one after twice that less a random part, up to an hour; a try may last 60 s. */
+const pace = { retryDelay: 10, retryBackoff: true, retryDelayMax: 3600, expireInSeconds: 60 };
 
 const schema = 'jobs';
 const day = 86_400;
@@ -67,14 +68,11 @@ export async function prepareJobs(database_url: Secret): Promise<void> {
     const now = new Set((await boss.getQueues()).map((queue) => queue.name));
     for (const { name, ...queue } of queues) {
       const options = {
+        ...pace,
         retryLimit: queue.retry_limit,
-        retryDelay: queue.retry_delay,
-        retryBackoff: queue.retry_backoff,
-        expireInSeconds: queue.expire,
         retentionSeconds: 90 * day,
         deleteAfterSeconds: day,
         notify: true,
-        ...(queue.retry_delay_max ? { retryDelayMax: queue.retry_delay_max } : {}),
         ...(queue.dead_letter ? { deadLetter: queue.dead_letter } : {}),
       };
       if (now.has(name)) await boss.updateQueue(name, options);

@@ -97,7 +97,7 @@ async function serve(settings: () => Config, options: string[]): Promise<number>
   try {
     const metrics = await startMetrics(config);
     const server = await listen(gapura.app, config.listen_host, config.listen_port);
-    const worker = works ? await startWorker(gapura.db, gapura.jobs, gapura.engine, log) : undefined;
+    const worker = works ? await startWorker(gapura.db, gapura.jobs, gapura.engine, gapura.mail, log) : undefined;
     log.info({ url: config.url, port: config.listen_port }, 'ready');
     await stopSignal();
     await stopListening(server);
@@ -114,7 +114,7 @@ async function runWorker(settings: () => Config): Promise<number> {
   const log = createLog(config);
   const gapura = await openGapura(config, log, { works: true });
   try {
-    const worker = await startWorker(gapura.db, gapura.jobs, gapura.engine, log);
+    const worker = await startWorker(gapura.db, gapura.jobs, gapura.engine, gapura.mail, log);
     log.info('working');
     await stopSignal();
     await worker.stop();

@@ -57,6 +57,12 @@ export const policies = {
     default: 365 * day,
     what: 'Addresses and browsers in the audit are erased after this time; the events stay.',
   },
+  'mail.retention': {
+    unit: 'seconds',
+    scope: 'system',
+    default: 30 * day,
+    what: 'Mails are deleted after this time, sent or not; longer than the days in which sending is tried.',
+  },
   'password.hash_memory': {
     unit: 'kibibytes',
     scope: 'system',

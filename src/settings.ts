@@ -100,6 +100,17 @@ export const settings = {
     what: 'Its telephone number.',
     parse: String,
   }),
+  smtp_url: setting({
+    name: 'GAPURA_SMTP_URL',
+    what: 'The mail server: smtp://user:password@host:587 (STARTTLS, unless it is this machine itself) or smtps://host:465.',
+    secret: true,
+    parse: parseSmtpUrl,
+  }),
+  mail_from: setting({
+    name: 'GAPURA_MAIL_FROM',
+    what: 'The sender of mails: Gapura <noreply@sso.example.go.id>. Its domain must let the mail server send for it.',
+    parse: parseSender,
+  }),
   private_hosts: setting({
     name: 'GAPURA_PRIVATE_HOSTS',
     default: '',
@@ -140,6 +151,31 @@ export function parseDatabaseUrl(text: string): Secret {
     throw new Error('must look like postgres://user:password@host:5432/database.');
   }
   return new Secret(text);
+}
+
+/** The port may be left out: 587, or 465 for smtps. */
+function parseSmtpUrl(text: string): Secret {
+  const url = URL.parse(text);
+  const is_whole = url && ['smtp:', 'smtps:'].includes(url.protocol) && url.hostname !== '';
+  if (!is_whole || !['', '/'].includes(url.pathname) || url.search || url.hash || !isDecodable(url)) {
+    throw new Error('must look like smtp://user:password@host:587 or smtps://user:password@host:465.');
+  }
+  return new Secret(text);
+}
+
+function isDecodable({ username, password }: URL): boolean {
+  try {
+    decodeURIComponent(username + password);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function parseSender(text: string): string {
+  const sender = /^(?:[^<>@,;:"\\\p{Cc}]+ <[^\s<>@,;:"]+@[^\s<>@,;:"]+>|[^\s<>@,;:"]+@[^\s<>@,;:"]+)$/u;
+  if (!sender.test(text)) throw new Error('must look like Gapura <noreply@sso.example.go.id>, a name and one address.');
+  return text;
 }
 
 function parseSecrets(text: string): Secret[] {

@@ -2,6 +2,7 @@
 
 import { purgePersonal, sealAudit } from './audit.ts';
 import type { Database } from './database.ts';
+import { type Channel, deliverMail, purgeMails } from './delivery/outbox.ts';
 import { type JobLog, type Jobs, runPeriodically, work } from './jobs.ts';
 import { purgeLimits } from './limits.ts';
 import type { RunningEngine } from './oidc/provider.ts';
@@ -23,6 +24,7 @@ const duties: Duty[] = [
   { name: 'seal the audit', every: 60, run: (db) => sealAudit(db) },
   { name: 'purge records', every: 60, run: (db) => purgeAll(purgeRecords, db) },
   { name: 'purge sign-ins', every: 300, run: (db) => purgeAll(purgeSignIns, db) },
+  { name: 'purge mails', every: 3600, run: (db) => purgeAll(purgeMails, db) },
   { name: 'purge limits', every: 300, run: (db) => purgeLimits(db) },
   { name: 'purge personal audit', every: 3600, run: (db) => purgePersonal(db, policy('audit.personal_retention')) },
 ];
@@ -32,9 +34,11 @@ export async function startWorker(
   db: Database,
   jobs: Jobs,
   engine: RunningEngine,
+  mail: Channel,
   log: JobLog,
 ): Promise<{ stop(): Promise<void> }> {
   await work(jobs, 'logout', sendLogout(engine.provider), { concurrency: 8 });
+  await work(jobs, 'mail', deliverMail(db, mail, log));
   const running = duties.map(({ name, every, run }) => runPeriodically(db, name, every, () => run(db, engine), log));
   return {
     async stop() {

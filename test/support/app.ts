@@ -43,6 +43,8 @@ export async function startApp(
     GAPURA_PRODUCTION: 'false',
     DATABASE_URL: 'postgres://x:x@localhost/x',
     GAPURA_SECRETS: 'a secret of the tests that is long enough',
+    GAPURA_SMTP_URL: 'smtp://127.0.0.1:1',
+    GAPURA_MAIL_FROM: 'Gapura <noreply@gapura.example>',
     ...env,
   });
   const lines: Record<string, unknown>[] = [];

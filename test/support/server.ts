@@ -34,6 +34,11 @@ export interface Server {
 }
 
 export const test_secret = 'test-secret-of-thirty-two-characters-or-more';
+/** A mail server that is down: mails wait in their queue. */
+export const test_mail = {
+  GAPURA_SMTP_URL: 'smtp://127.0.0.1:1',
+  GAPURA_MAIL_FROM: 'Gapura <noreply@gapura.example>',
+};
 const running = new Set<ChildProcess>();
 // A test run that is cut short leaves no server behind.
 process.once('exit', () => {
@@ -59,6 +64,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       GAPURA_LISTEN_PORT: String(port),
       DATABASE_URL: database_url,
       GAPURA_SECRETS: test_secret,
+      ...test_mail,
       ...options.env,
     },
     stdio: ['ignore', 'pipe', 'pipe', ...(movable ? (['ipc'] as const) : [])],

@@ -1,0 +1,189 @@
+/** Mail to people: written down in the caller's transaction, sent by a worker, once as far as the channel can tell. */
+
+import { type Selectable, sql } from 'kysely';
+import { z } from 'zod';
+import type { Config } from '../config.ts';
+import type { Database, Transaction } from '../database.ts';
+import { catalogues, type Language, translator } from '../i18n/messages.ts';
+import { enqueue, type Job, type JobLog, type Jobs, type Payloads } from '../jobs.ts';
+import { policy } from '../policy.ts';
+import type { Mails } from '../tables.ts';
+import { composeMail } from '../views.ts';
+import { openSmtp } from './channels/smtp.ts';
+
+/** What a channel gets to send: one message to one address. */
+export interface Message {
+  /** The same at every try. */
+  id: string;
+  to: string;
+  subject: string;
+  text: string;
+  html: string;
+  written_at: Date;
+}
+
+/** `because` is a word and at most a number, never an address or what the other side wrote. */
+export type Delivery = { state: 'sent' } | { state: 'refused'; because: string; permanent: boolean };
+
+/** A way out of the house. What the other side does wrong is an outcome, never an exception. */
+export interface Channel {
+  name: string;
+  send(message: Message): Promise<Delivery>;
+  /** Ends its connections; what is under way fails and is tried again. */
+  close(): void;
+}
+
+/** The ways there are, by what they carry. */
+const channels = { mail: openSmtp };
+
+/** Opens the channel for mail. */
+export function openMail(config: Config): Channel {
+  return channels.mail(config);
+}
+
+/** The mails there are; each has `mail.<name>.subject`, `.greeting` and `.text_1` onwards in the catalogues. */
+export const mail_templates = [
+  'link_added',
+  'link_default_changed',
+  'link_removed',
+  'link_renamed',
+  'link_requested_claimant',
+  'link_requested_holder',
+] as const;
+
+export type MailTemplate = (typeof mail_templates)[number];
+
+/** What fills the blanks of a mail, already in the reader's language and zone. Never a code. */
+export type MailValues = Record<string, string | number>;
+
+export interface MailOrder {
+  /** Whose mail it is; it goes with the account. Null for an address without one. */
+  account_id: string | null;
+  to: string;
+  language: Language;
+  template: MailTemplate;
+  values: MailValues;
+}
+
+export type MailOutcome = { state: 'queued'; mail_id: string } | { state: 'refused'; because: 'bad_address' };
+
+// RFC 5321, section 4.5.3.1.3. One address: no list, no name beside it, no line end that could begin another header.
+const addressSchema = z.email().max(254);
+
+/**
+ * Writes a mail down and enqueues its sending, both in the caller's transaction: rolled back, nobody hears of it.
+ * @throws Error when a blank of the template has no value, so that the caller's test finds it and not the worker
+ */
+export async function sendMail(tx: Transaction, jobs: Jobs, order: MailOrder): Promise<MailOutcome> {
+  const address = addressSchema.safeParse(order.to);
+  if (!address.success) return { state: 'refused', because: 'bad_address' };
+  writeMail(order);
+  const { id } = await tx
+    .insertInto('mails')
+    .values({
+      account_id: order.account_id,
+      to_address: address.data,
+      language: order.language,
+      template: order.template,
+      values: JSON.stringify(order.values),
+    })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  await enqueue(tx, jobs, 'mail', { mail_id: id });
+  return { state: 'queued', mail_id: id };
+}
+
+/** Says a mail in words: subject, text and HTML. */
+export function writeMail({ language, template, values }: Pick<MailOrder, 'language' | 'template' | 'values'>) {
+  const t = translator(language);
+  const paragraphs: string[] = [];
+  while (`mail.${template}.text_${paragraphs.length + 1}` in catalogues[language]) {
+    paragraphs.push(t(`mail.${template}.text_${paragraphs.length + 1}`, values));
+  }
+  return composeMail(language, {
+    subject: t(`mail.${template}.subject`, values),
+    greeting: t(`mail.${template}.greeting`, values),
+    paragraphs,
+    footer: t('mail.footer'),
+  });
+}
+
+/** A mail is still to be sent; its job fails with this and is tried again. */
+export class MailDelayed extends Error {}
+
+/**
+ * The job of the queue `mail`: sends one mail, unless it is sent, given up or gone. A failure that can pass is thrown, so
+ * that the queue tries again later; one that cannot is noted with its reason, and so is the last try.
+ */
+export function deliverMail(db: Database, channel: Channel, log: JobLog) {
+  return async ({ payload: { mail_id }, is_last }: Job<Payloads['mail']>): Promise<void> => {
+    const mail = await takeMail(db, mail_id);
+    if (!mail) return;
+    const { template, language, values } = mail;
+    const words = writeMail({ template: template as MailTemplate, language, values });
+    const outcome = await channel.send({ id: mail.id, to: mail.to_address, written_at: mail.created_at, ...words });
+    if (outcome.state === 'sent') return closeMail(db, mail_id, { sent_at: sql<Date>`gapura_now()` });
+    const { because, permanent } = outcome;
+    if (!permanent && !is_last) {
+      await releaseMail(db, mail_id, because);
+      throw new MailDelayed(because);
+    }
+    await closeMail(db, mail_id, { given_up_at: sql<Date>`gapura_now()`, because });
+    log.error({ mail_id, template, because }, 'a mail was given up');
+    // Into the dead letters goes what a person could still want sent; what was refused for ever is done.
+    if (!permanent) throw new MailDelayed(because);
+  };
+}
+
+type OpenMail = Pick<Selectable<Mails>, 'id' | 'to_address' | 'language' | 'template' | 'values' | 'created_at'>;
+
+/**
+ * Takes a mail for one try. A worker that dies in it holds it no longer than its job would have lasted.
+ * @throws MailDelayed while another worker has it
+ */
+async function takeMail(db: Database, id: string): Promise<OpenMail | undefined> {
+  const taken = await db
+    .updateTable('mails')
+    .set({ taken_until: sql<Date>`gapura_now() + interval '1 minute'`, tries: sql<number>`tries + 1` })
+    .where('id', '=', id)
+    .where('sent_at', 'is', null)
+    .where('given_up_at', 'is', null)
+    .where(({ eb, or }) => or([eb('taken_until', 'is', null), eb('taken_until', '<=', sql<Date>`gapura_now()`)]))
+    .returning(['id', 'to_address', 'language', 'template', 'values', 'created_at'])
+    .executeTakeFirst();
+  if (taken) return taken;
+  const held = await openMails(db, id).executeTakeFirst();
+  if (held) throw new MailDelayed('in_work');
+  return undefined;
+}
+
+function openMails(db: Database, id: string) {
+  const found = db.selectFrom('mails').select('id').where('id', '=', id);
+  return found.where('sent_at', 'is', null).where('given_up_at', 'is', null);
+}
+
+async function releaseMail(db: Database, id: string, because: string): Promise<void> {
+  await db
+    .updateTable('mails')
+    .set({ taken_until: null, because })
+    .where('id', '=', id)
+    .where('sent_at', 'is', null)
+    .execute();
+}
+
+type End = { sent_at: ReturnType<typeof sql<Date>> } | { given_up_at: ReturnType<typeof sql<Date>>; because: string };
+
+async function closeMail(db: Database, id: string, end: End): Promise<void> {
+  const ended = db.updateTable('mails').set({ taken_until: null, because: null, secret: null, ...end });
+  await ended.where('id', '=', id).where('sent_at', 'is', null).execute();
+}
+
+/** A duty: deletes mails older than `mail.retention`, a batch at a time; says how many. */
+export async function purgeMails(db: Database, batch = 1000): Promise<number> {
+  const old = sql<Date>`gapura_now() - make_interval(secs => ${policy('mail.retention')})`;
+  const { numDeletedRows } = await db
+    .deleteFrom('mails')
+    .where('id', 'in', (eb) => eb.selectFrom('mails').select('id').where('created_at', '<', old).limit(batch))
+    .executeTakeFirst();
+  return Number(numDeletedRows);
+}

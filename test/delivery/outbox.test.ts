@@ -1,0 +1,386 @@
+/** The outbox: a mail is committed with what it tells of, waits out a server that is down, goes once, and leaks nothing. */
+
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { sql } from 'kysely';
+import PostalMime, { type Email } from 'postal-mime';
+import { SMTPServer } from 'smtp-server';
+import { createAccount } from '../../src/accounts/account.ts';
+import { Secret } from '../../src/crypto.ts';
+import { type Database, inTransaction } from '../../src/database.ts';
+import { openSmtp } from '../../src/delivery/channels/smtp.ts';
+import {
+  type Channel,
+  type Delivery,
+  deliverMail,
+  type MailOrder,
+  type Message,
+  mail_templates,
+  purgeMails,
+  sendMail,
+  writeMail,
+} from '../../src/delivery/outbox.ts';
+import { catalogues, languages } from '../../src/i18n/messages.ts';
+import { type Job, type Jobs, openJobs, type Payloads, work } from '../../src/jobs.ts';
+import { policy } from '../../src/policy.ts';
+import { startWorker } from '../../src/worker.ts';
+import { moveClock, resetClock } from '../support/clock.ts';
+import { startGapura } from '../support/gapura.ts';
+import { createTestDatabase, type TestDatabase } from '../support/postgres.ts';
+
+const address = 'kanari.rahasia@contoh.example';
+const values = {
+  name: 'Budi Contoh',
+  application: 'e-BPOM',
+  username: 'user_bpom',
+  time: 'Sabtu, 21 November 2026 pukul 10.00 WIB',
+  support: 'Service Desk Gapura (layanan@gapura.example)',
+};
+
+let database: TestDatabase;
+let db: Database;
+let jobs: Jobs;
+const errors: object[] = [];
+const log = { error: (fields: object) => void errors.push(fields) };
+const stops: (() => Promise<void> | void)[] = [];
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  db = database.db;
+  jobs = await openJobs({ database_url: new Secret(database.url) }, { log });
+});
+
+beforeEach(async () => {
+  errors.length = 0;
+  await jobs.boss.updateQueue('mail', { retryDelay: 0, retryBackoff: false });
+});
+
+afterEach(async () => {
+  for (const stop of stops.splice(0).reverse()) await stop();
+  await resetClock(db);
+  await sql`DELETE FROM jobs.job`.execute(db);
+  await db.deleteFrom('mails').execute();
+});
+
+afterAll(async () => {
+  await jobs.stop();
+  await database.drop();
+});
+
+const until = async (is_so: () => boolean | Promise<boolean>) => {
+  while (!(await is_so())) await new Promise((resolve) => setTimeout(resolve, 20));
+};
+
+const order = (changes: Partial<MailOrder> = {}): MailOrder => {
+  return { account_id: null, to: address, language: 'id', template: 'link_added', values, ...changes };
+};
+
+async function send(changes: Partial<MailOrder> = {}): Promise<string> {
+  const outcome = await inTransaction(db, (tx) => sendMail(tx, jobs, order(changes)));
+  if (outcome.state !== 'queued') throw new Error(outcome.because);
+  return outcome.mail_id;
+}
+
+const findMail = (id: string) => db.selectFrom('mails').selectAll().where('id', '=', id).executeTakeFirst();
+const listJobs = async () => (await sql<Record<string, unknown>>`SELECT * FROM jobs.job`.execute(db)).rows;
+
+/** A channel that keeps what it is given, and answers as it is told. */
+function makeChannel(answer: (message: Message) => Delivery | Promise<Delivery> = () => ({ state: 'sent' })) {
+  const given: Message[] = [];
+  const channel: Channel = {
+    name: 'uji',
+    async send(message) {
+      given.push(message);
+      return answer(message);
+    },
+    close: () => undefined,
+  };
+  return { channel, given };
+}
+
+/** One more worker, with its own connection to the queues. */
+async function startWork(channel: Channel): Promise<void> {
+  const own = await openJobs({ database_url: new Secret(database.url) }, { works: true, log });
+  stops.push(() => own.stop());
+  await work(own, 'mail', deliverMail(db, channel, log), { concurrency: 4, poll_seconds: 0.5 });
+}
+
+/** Runs the job of a mail here and now. */
+function deliver(channel: Channel, mail_id: string, is_last = false): Promise<void> {
+  const { signal } = new AbortController();
+  const job: Job<Payloads['mail']> = { id: 'x', payload: { mail_id }, attempt: 1, is_last, signal };
+  return deliverMail(db, channel, log)(job);
+}
+
+/** A mail server on this machine that takes everything. */
+async function listen(port = 0) {
+  const received: Email[] = [];
+  const server = new SMTPServer({
+    disabledCommands: ['AUTH', 'STARTTLS'],
+    closeTimeout: 50,
+    logger: false,
+    onData(stream, _session, callback) {
+      void (async () => {
+        const chunks: Buffer[] = [];
+        for await (const chunk of stream as AsyncIterable<Buffer>) chunks.push(chunk);
+        received.push(await PostalMime.parse(Buffer.concat(chunks)));
+        callback();
+      })();
+    },
+  });
+  server.listen(port, '127.0.0.1');
+  await once(server.server, 'listening');
+  return {
+    port: (server.server.address() as AddressInfo).port,
+    received,
+    close: () => new Promise<void>((resolve) => void server.close(() => resolve())),
+  };
+}
+
+const busy: Delivery = { state: 'refused', because: 'recipient_451', permanent: false };
+
+describe('a mail', () => {
+  test('that was committed is sent, with its words, to its address', async () => {
+    const { channel, given } = makeChannel();
+    await startWork(channel);
+    const id = await send();
+    await until(async () => (await findMail(id))?.sent_at != null);
+    expect(given).toEqual([{ id, to: address, written_at: expect.any(Date), ...writeMail(order()) }]);
+    expect(await findMail(id)).toMatchObject({ tries: 1, because: null, given_up_at: null, taken_until: null });
+    expect(errors).toEqual([]);
+  });
+
+  test('that was rolled back leaves nothing: no row, no job', async () => {
+    const undone = inTransaction(db, async (tx) => {
+      await sendMail(tx, jobs, order());
+      throw new Error('no');
+    });
+    await expect(undone).rejects.toThrow('no');
+    expect(await db.selectFrom('mails').selectAll().execute()).toEqual([]);
+    expect(await listJobs()).toEqual([]);
+  });
+
+  test('stands in no job: the queue knows a number alone', async () => {
+    const id = await send();
+    const [job, ...others] = await listJobs();
+    expect(others).toEqual([]);
+    expect(job?.data).toEqual({ mail_id: id });
+  });
+
+  test.each([
+    'bukan alamat',
+    '',
+    'a@contoh.example, b@contoh.example',
+    'a@contoh.example;b@contoh.example',
+    'Budi <budi@contoh.example>',
+    '<budi@contoh.example>',
+    'budi@contoh.example\r\nBcc: lain@contoh.example',
+    'budi@contoh.example\n',
+    'budi@contoh.example\0',
+    `${'a'.repeat(250)}@contoh.example`,
+  ])('to %j is refused, and nothing is written', async (to) => {
+    const outcome = await inTransaction(db, (tx) => sendMail(tx, jobs, order({ to })));
+    expect(outcome).toEqual({ state: 'refused', because: 'bad_address' });
+    expect(await db.selectFrom('mails').selectAll().execute()).toEqual([]);
+    expect(await listJobs()).toEqual([]);
+  });
+
+  test('with a blank that nothing fills fails where it is written, not where it is sent', async () => {
+    const { username: _, ...less } = values;
+    await expect(send({ values: less })).rejects.toThrow('username');
+    expect(await listJobs()).toEqual([]);
+  });
+
+  test('goes with its account, and its job then does nothing', async () => {
+    const { id: account_id } = await createAccount(db, { username: 'sementara', full_name: 'Sementara' });
+    const id = await send({ account_id });
+    await db.deleteFrom('accounts').where('id', '=', account_id).execute();
+    const { channel, given } = makeChannel();
+    await deliver(channel, id);
+    expect([await findMail(id), given]).toEqual([undefined, []]);
+  });
+});
+
+describe('a failure', () => {
+  test('that can pass is tried again until it has passed', async () => {
+    let tries = 0;
+    const { channel, given } = makeChannel(() => (++tries < 3 ? busy : { state: 'sent' }));
+    await startWork(channel);
+    const id = await send();
+    await until(async () => (await findMail(id))?.sent_at != null);
+    expect(given.map((message) => message.id)).toEqual([id, id, id]);
+    expect(await findMail(id)).toMatchObject({ tries: 3, because: null });
+    expect(errors).toEqual([]);
+  });
+
+  test('that cannot pass ends it, with its reason and without the address', async () => {
+    const { channel, given } = makeChannel(() => ({ state: 'refused', because: 'recipient_550', permanent: true }));
+    await startWork(channel);
+    const id = await send();
+    await until(async () => (await findMail(id))?.given_up_at != null);
+    await until(async () => (await listJobs()).every(({ state }) => state === 'completed'));
+    expect(given).toHaveLength(1);
+    expect(await findMail(id)).toMatchObject({ sent_at: null, because: 'recipient_550', tries: 1 });
+    expect(errors).toEqual([{ mail_id: id, template: 'link_added', because: 'recipient_550' }]);
+    await deliver(channel, id);
+    expect(given).toHaveLength(1);
+  });
+
+  test('at the last try ends it too, in the dead letters, and no job holds the address', async () => {
+    const { channel } = makeChannel(() => busy);
+    await jobs.boss.updateQueue('mail', { retryLimit: 1 });
+    try {
+      await startWork(channel);
+      const id = await send();
+      await until(async () => (await jobs.boss.findJobs('mail_dead')).length > 0);
+      expect(await findMail(id)).toMatchObject({ sent_at: null, because: 'recipient_451', tries: 2 });
+      expect((await findMail(id))?.given_up_at).toBeInstanceOf(Date);
+      const [dead] = await jobs.boss.findJobs('mail_dead');
+      expect(dead?.data).toEqual({ mail_id: id });
+      expect(errors).toEqual([{ mail_id: id, template: 'link_added', because: 'recipient_451' }]);
+      expect(JSON.stringify(await listJobs())).not.toContain('kanari');
+    } finally {
+      await jobs.boss.updateQueue('mail', { retryLimit: 100 });
+    }
+  });
+});
+
+describe('a mail server that is down', () => {
+  test('delays mail and loses none', async () => {
+    const { port, close } = await listen();
+    await close();
+
+    const channel = openSmtp({
+      smtp_url: new Secret(`smtp://127.0.0.1:${port}`),
+      mail_from: 'Gapura <noreply@gapura.example>',
+      url: 'http://localhost:3000',
+    });
+    stops.push(() => channel.close());
+    await jobs.boss.updateQueue('mail', { retryDelay: 1 });
+    await startWork(channel);
+    const ids = await Promise.all(Array.from({ length: 10 }, () => send()));
+    await until(async () => {
+      const rows = await db.selectFrom('mails').select(['because', 'tries']).execute();
+      return rows.every(({ because, tries }) => because === 'unreachable' && tries > 0);
+    });
+    const server = await listen(port);
+    stops.push(() => server.close());
+    const { received } = server;
+    await until(
+      async () => (await db.selectFrom('mails').select('id').where('sent_at', 'is', null).execute()).length === 0,
+    );
+    expect(received.map(({ messageId }) => messageId).sort()).toEqual(ids.map((id) => `<${id}@localhost>`).sort());
+    expect(received[0]?.subject).toBe(writeMail(order()).subject);
+    expect(received[0]?.text).toContain('user_bpom');
+    expect(received[0]?.html).toContain('user_bpom');
+  });
+});
+
+describe('once', () => {
+  test('two workers send each of 40 mails once', async () => {
+    const { channel, given } = makeChannel();
+    await startWork(channel);
+    await startWork(channel);
+    const ids = await Promise.all(Array.from({ length: 40 }, () => send()));
+    await until(
+      async () => (await db.selectFrom('mails').select('id').where('sent_at', 'is', null).execute()).length === 0,
+    );
+    expect(given.map(({ id }) => id).sort()).toEqual([...ids].sort());
+  });
+
+  test('a job that runs twice at once, or again, sends nothing twice', async () => {
+    const gate = Promise.withResolvers<Delivery>();
+    const { channel, given } = makeChannel(() => gate.promise);
+    const id = await send();
+    const runs = Array.from({ length: 5 }, () => deliver(channel, id));
+    let held = 0;
+    for (const run of runs) run.catch(() => (held += 1));
+    await until(() => held === 4);
+    gate.resolve({ state: 'sent' });
+    await Promise.any(runs);
+    await deliver(channel, id);
+    expect(given).toHaveLength(1);
+    expect(await findMail(id)).toMatchObject({ tries: 1, sent_at: expect.any(Date) });
+  });
+
+  test('a worker that died in it holds it no longer than its job lasts; the mail is then the same one', async () => {
+    const never = makeChannel(() => new Promise(() => undefined));
+    const id = await send();
+    void deliver(never.channel, id);
+    await until(() => never.given.length === 1);
+    const { channel, given } = makeChannel();
+    await expect(deliver(channel, id)).rejects.toThrow('in_work');
+    await moveClock(db, 61);
+    await deliver(channel, id);
+    expect(given).toEqual(never.given);
+    expect(await findMail(id)).toMatchObject({ tries: 2, sent_at: expect.any(Date) });
+  });
+});
+
+test('the worker of a whole Gapura sends what is committed, and purges what is old', async () => {
+  const server = await listen();
+  stops.push(() => server.close());
+  const gapura = await startGapura({ works: true, env: { GAPURA_SMTP_URL: `smtp://127.0.0.1:${server.port}` } });
+  stops.push(() => gapura.stop());
+  const { db: own } = gapura;
+  const old = await own
+    .insertInto('mails')
+    .values({ to_address: address, language: 'id', template: 'link_added', values: '{}', created_at: new Date(0) })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  const purge = await startWorker(own, gapura.gapura.jobs, gapura.gapura.engine, gapura.gapura.mail, log);
+  stops.push(() => purge.stop());
+  await inTransaction(own, (tx) => sendMail(tx, gapura.gapura.jobs, order({ language: 'en' })));
+  await until(() => server.received.length > 0);
+  expect(server.received.map(({ subject }) => subject)).toEqual([writeMail(order({ language: 'en' })).subject]);
+  await until(async () => !(await own.selectFrom('mails').select('id').where('id', '=', old.id).executeTakeFirst()));
+  expect(errors).toEqual([]);
+});
+
+describe('the purge', () => {
+  test('deletes what is older than the policy says, batch by batch, and keeps the rest', async () => {
+    for (let count = 0; count < 5; count += 1) await send();
+    await moveClock(db, policy('mail.retention') - 60);
+    const young = await send();
+    expect(await purgeMails(db)).toBe(0);
+    await moveClock(db, policy('mail.retention') + 60);
+    expect([await purgeMails(db, 3), await purgeMails(db, 3), await purgeMails(db, 3)]).toEqual([3, 2, 0]);
+    expect(await db.selectFrom('mails').select('id').execute()).toEqual([{ id: young }]);
+  });
+
+  test('comes only after the last try', () => {
+    const longest_pause = 3600;
+    expect(policy('mail.retention')).toBeGreaterThan(100 * longest_pause);
+  });
+});
+
+describe.each(languages)('the words in %s', (language) => {
+  test.each(mail_templates)('%s says who, what, when, where, and what to do', (template) => {
+    const mail = writeMail({ template, language, values });
+    const said = (text: string) => Object.entries(values).filter(([, value]) => text.includes(value));
+    expect(said(mail.text).map(([name]) => name)).toEqual(Object.keys(values));
+    expect(said(mail.html).map(([name]) => name)).toEqual(Object.keys(values));
+    expect(mail.subject).toContain('e-BPOM');
+    expect(mail.text).not.toMatch(/[{}]/);
+  });
+
+  test('are those of the mails there are, and no others', () => {
+    const named = Object.keys(catalogues[language])
+      .filter((key) => key.startsWith('mail.') && key !== 'mail.footer')
+      .map((key) => /^mail\.(\w+)\.(?:subject|greeting|text_\d)$/.exec(key)?.[1]);
+    expect([...new Set(named)].sort()).toEqual([...mail_templates].sort());
+    for (const template of mail_templates) {
+      const numbers = Object.keys(catalogues[language]).filter((key) => key.startsWith(`mail.${template}.text_`));
+      expect(numbers).toEqual(numbers.map((_, at) => `mail.${template}.text_${at + 1}`));
+    }
+  });
+
+  test('stay words, whatever an application or a person is called', () => {
+    const odd = { ...values, application: '<b>{name}</b>', name: '$t(mail.footer) {{username}}' };
+    const mail = writeMail({ template: 'link_added', language, values: odd });
+    expect(mail.html).not.toContain('<b>');
+    expect(mail.text).toContain('$t(mail.footer) {{username}}');
+    expect(mail.subject).toContain('<b>{name}</b>');
+  });
+});

@@ -25,6 +25,11 @@ const limits = {
   sign_in_address: { free: 50, first_wait: 30, longest_wait: 3600, forget: 3600, forget_from: 'first' },
   // Of one name in a browser that has signed it in before: strangers cannot fill this lane.
   sign_in_browser: { free: 10, first_wait: 30, longest_wait: 3600, forget: 86_400, forget_from: 'last' },
+  // Proving links: of one person, and of one user name at one application.
+  link_person: { free: 10, first_wait: 60, longest_wait: 3600, forget: 86_400, forget_from: 'last' },
+  link_username: { free: 5, first_wait: 30, longest_wait: 3600, forget: 86_400, forget_from: 'last' },
+  // Calls to one application without an answer: it is left alone for a while and then tried again.
+  link_breaker: { free: 5, first_wait: 15, longest_wait: 120, forget: 600, forget_from: 'last' },
 } as const satisfies Record<string, Limit>;
 
 export type LimitName = keyof typeof limits;
@@ -43,8 +48,11 @@ export interface Limits {
   spend(db: Database, name: LimitName, key: LimitKey): Promise<Spent>;
   /** Forgets a counter: the try was a success, and this counter was the person's own. */
   forget(db: Database, name: LimitName, key: LimitKey): Promise<void>;
-  /** Takes one try back: it was a success, and the counter is shared with others whose failures still count. */
-  giveBack(db: Database, name: LimitName, key: LimitKey): Promise<void>;
+  /**
+   * Takes one try back: it was a success, and the counter is shared with others whose failures still count.
+   * @param tries the count that `spend` gave for this very try
+   */
+  giveBack(db: Database, name: LimitName, key: LimitKey, tries: number): Promise<void>;
 }
 
 /** Opens the counters with the configured secret; after a change of the secret all of them begin anew. */
@@ -57,7 +65,7 @@ export function openLimits(secret: Secret): Limits {
     forget: async (db, name, key) => {
       await db.deleteFrom('limits').where('name', '=', name).where('key_hash', '=', hash(name, key)).execute();
     },
-    giveBack: (db, name, key) => giveBack(db, name, hash(name, key)),
+    giveBack: (db, name, key, tries) => giveBack(db, name, hash(name, key), tries),
   };
 }
 
@@ -70,6 +78,9 @@ async function spend(db: Database, name: LimitName, key_hash: Buffer): Promise<S
   const wait = (tries: ReturnType<typeof sql>) => sql`CASE WHEN ${tries} < ${limit.free}::int THEN interval '0'
     ELSE make_interval(secs => least(${limit.longest_wait}::float8,
       ${limit.first_wait}::float8 * 2.0 ^ least(${tries} - ${limit.free}::int, 30))) END`;
+  // Not "now" while there is no wait: a try that began a moment earlier and waited for the row would find itself too early.
+  const free_at = (tries: ReturnType<typeof sql>) =>
+    sql`CASE WHEN ${tries} < ${limit.free}::int THEN '-infinity' ELSE gapura_now() + ${wait(tries)} END`;
   const forget = sql`make_interval(secs => ${limit.forget}::float8)`;
   const expires_at =
     limit.forget_from === 'last'
@@ -78,9 +89,9 @@ async function spend(db: Database, name: LimitName, key_hash: Buffer): Promise<S
           ELSE greatest(l.expires_at, gapura_now() + ${wait(count)}) END`;
   const { rows } = await sql<{ count: number }>`
     INSERT INTO limits AS l (name, key_hash, count, free_at, expires_at)
-    VALUES (${name}, ${key_hash}, 1, gapura_now() + ${wait(sql`1`)}, gapura_now() + ${forget})
+    VALUES (${name}, ${key_hash}, 1, ${free_at(sql`1`)}, gapura_now() + ${forget})
     ON CONFLICT (name, key_hash) DO UPDATE
-    SET count = ${count}, free_at = gapura_now() + ${wait(count)}, expires_at = ${expires_at}
+    SET count = ${count}, free_at = ${free_at(count)}, expires_at = ${expires_at}
     WHERE l.free_at <= gapura_now()
     RETURNING l.count`.execute(db);
   const counted = rows[0];
@@ -91,11 +102,12 @@ async function spend(db: Database, name: LimitName, key_hash: Buffer): Promise<S
   return { state: 'refused', retry_after: Math.max(1, waits[0]?.seconds ?? 1) };
 }
 
-// The wait that this very try has set is lifted with it: it was allowed, so nothing was left to wait for before. People who
-// sign in well at the same moment behind one address must not shut it for each other.
-async function giveBack(db: Database, name: LimitName, key_hash: Buffer): Promise<void> {
+// The wait that this very try has set is lifted with it, and so is any that free tries have set: people who sign in well
+// at the same moment behind one address must not shut it for each other. A wait that another's failure has set stays.
+async function giveBack(db: Database, name: LimitName, key_hash: Buffer, tries: number): Promise<void> {
   await sql`
-    UPDATE limits SET count = greatest(count - 1, 0), free_at = least(free_at, gapura_now())
+    UPDATE limits SET count = greatest(count - 1, 0),
+      free_at = CASE WHEN count = ${tries}::int OR count <= ${limits[name].free}::int THEN '-infinity' ELSE free_at END
     WHERE name = ${name} AND key_hash = ${key_hash} AND expires_at > gapura_now()`.execute(db);
 }
 

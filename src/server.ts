@@ -2,33 +2,32 @@
 
 import { createServer, type Server } from 'node:http';
 import Router from '@koa/router';
-import Koa, { type Context } from 'koa';
+import Koa from 'koa';
 import mount from 'koa-mount';
 import type { Logger } from 'pino';
 import { countHashes, prepareHashing } from './accounts/password.ts';
+import { findAccount } from './accounts/store.ts';
 import { type ClientStore, openClients } from './clients.ts';
 import type { Config } from './config.ts';
-import type { Secret } from './crypto.ts';
+import { deriveKeys, open, type Secret } from './crypto.ts';
 import { type Database, isSchemaCurrent, openDatabase } from './database.ts';
+import { type Channel, openMail } from './delivery/outbox.ts';
 import { serveAssets } from './http/assets.ts';
-import { catchErrors, refuse } from './http/errors.ts';
-import {
-  chooseLanguage,
-  openRequest,
-  pinHost,
-  type RequestContext,
-  refuseCrossSite,
-  refuseOddRequests,
-} from './http/guard.ts';
+import { catchErrors } from './http/errors.ts';
+import { chooseLanguage, openRequest, pinHost, refuseCrossSite, refuseOddRequests } from './http/guard.ts';
 import { setHeaders } from './http/headers.ts';
 import { answerOperators, measureRequests, showHashQueue, showJobs } from './http/ops.ts';
 import { countJobs, type Jobs, openJobs } from './jobs.ts';
-import { openLimits } from './limits.ts';
+import { type Limits, openLimits } from './limits.ts';
+import type { LinkStore } from './links/link.ts';
 import { describeClient } from './oidc/clients.ts';
+import { showEngineError } from './oidc/error-page.ts';
 import { createEngine, type RunningEngine } from './oidc/provider.ts';
 import { findSignedIn } from './oidc/session.ts';
-import { hasSigningKeys } from './oidc/signing-keys.ts';
-import { createOutbound } from './outbound.ts';
+import { createRequestSigner, hasSigningKeys, loadSigningKeys } from './oidc/signing-keys.ts';
+import { createOutbound, type Outbound } from './outbound.ts';
+import { listRoles } from './permissions.ts';
+import { mountNotices } from './portal/notices.ts';
 import { mountPortal, portal_client } from './portal/portal.ts';
 import { mountPrompts } from './prompts/prompt.ts';
 import { openSignIns } from './sign-in.ts';
@@ -42,6 +41,8 @@ export interface Gapura {
   jobs: Jobs;
   clients: ClientStore;
   engine: RunningEngine;
+  /** The way out for mail. */
+  mail: Channel;
   app: Koa;
   close(): Promise<void>;
 }
@@ -61,39 +62,72 @@ export async function openGapura(config: Config, log: Logger, { works = false } 
     const jobs = await openJobs(config, { works, log });
     const clients = openClients(db, config);
     const outbound = createOutbound({ private_hosts: config.private_hosts });
-    const engine = await createEngine({
+    const mail = openMail(config);
+    const engine: RunningEngine = await createEngine({
       config,
       db,
       jobs,
       clients,
       fetch: outbound.asFetch(),
-      renderError: showEngineError,
+      renderError: (ctx, error) => showEngineError(ctx, error, engine.prompts),
     });
     await prepareHashing();
     showHashQueue(countHashes);
     showJobs(() => countJobs(jobs));
-    const app = createApp(config, log, db, engine);
-    return { config, log, db, jobs, clients, engine, app, close: () => close(db, jobs, outbound) };
+    const limits = openLimits(config.secrets[0] as Secret);
+    const links = await openLinks(config, db, jobs, limits, outbound);
+    const app = createApp(config, log, db, engine, limits, links);
+    return { config, log, db, jobs, clients, engine, mail, app, close: () => close(db, jobs, mail, outbound) };
   } catch (error) {
     await db.destroy();
     throw error;
   }
 }
 
-async function close(db: Database, jobs: Jobs, outbound: { close(): Promise<void> }): Promise<void> {
+async function close(db: Database, jobs: Jobs, mail: Channel, outbound: { close(): Promise<void> }): Promise<void> {
   await jobs.stop();
+  mail.close();
   await outbound.close();
   await db.destroy();
 }
 
-function createApp(config: Config, log: Logger, db: Database, engine: RunningEngine): Koa {
+/** What linking user names needs; it says who it is by a signature, and reaches applications by the one way out. */
+async function openLinks(
+  config: Config,
+  db: Database,
+  jobs: Jobs,
+  limits: Limits,
+  { call }: Outbound,
+): Promise<LinkStore> {
+  const keys = deriveKeys(config.secrets, 'application settings');
+  return {
+    db,
+    jobs,
+    limits,
+    support: `${config.support_name}, ${config.support_email}`,
+    tools: {
+      call,
+      signRequest: createRequestSigner(config.issuer, await loadSigningKeys(db, config)),
+      unseal: (sealed) => open(keys, sealed, 'applications.verifier_settings'),
+    },
+  };
+}
+
+function createApp(
+  config: Config,
+  log: Logger,
+  db: Database,
+  engine: RunningEngine,
+  limits: Limits,
+  links: LinkStore,
+): Koa {
   const { provider } = engine;
   const app = new Koa();
   // The cookies of a mounted engine are signed with the outer app's keys (engine.md 0.5).
   app.keys = provider.keys as string[];
   // Scheme and address are read from headers that openRequest wrote from configuration; all others are gone by then.
   app.proxy = true;
-  app.on('error', (error) => log.error({ err: error }, 'koa failed'));
+  app.on('error', (error) => (isHangUp(error) ? log.debug : log.error).call(log, { err: error }, 'koa failed'));
   app.context.site = {
     support: { name: config.support_name, email: config.support_email, phone: config.support_phone },
   };
@@ -115,15 +149,21 @@ function createApp(config: Config, log: Logger, db: Database, engine: RunningEng
   app.use(serveAssets());
 
   const router = new Router();
-  router.get('/', (ctx) => page(ctx, 'start', {}));
+  router.get('/', async (ctx) => {
+    const person = await findSignedIn(provider, ctx, portal_client);
+    page(ctx, 'start', person ? { signed_in: await describePerson(db, person.account_id) } : {});
+  });
   mountPrompts(router, {
     db,
     engine: engine.prompts,
-    sign_ins: openSignIns(db, openLimits(config.secrets[0] as Secret), config),
+    sign_ins: openSignIns(db, limits, config),
+    links,
   });
+  mountNotices(router, { db, audience: config.issuer, call: links.tools.call });
   mountPortal(router, {
     db,
     config,
+    links,
     findSignedIn: (ctx) => findSignedIn(provider, ctx, portal_client),
     findClient: async (id) => {
       const client = await provider.Client.find(id);
@@ -133,6 +173,17 @@ function createApp(config: Config, log: Logger, db: Database, engine: RunningEng
   app.use(router.routes()).use(router.allowedMethods());
   app.use(mountEngine(provider));
   return app;
+}
+
+/** Whether a connection ended in the middle of a request or its answer: whoever was there has gone, and nothing of ours failed. */
+function isHangUp(error: { code?: unknown }): boolean {
+  return /^(HPE_|ECONNRESET$|EPIPE$|ERR_STREAM_)/.test(String(error.code ?? ''));
+}
+
+/** Who is greeted on the start page. */
+async function describePerson(db: Database, account_id: string): Promise<{ identifier: string; role: string }> {
+  const [account, roles] = await Promise.all([findAccount(db, account_id), listRoles(db, account_id)]);
+  return { identifier: account?.username ?? '', role: roles[0]?.role ?? '' };
 }
 
 async function isAnswering(db: Database): Promise<boolean> {
@@ -148,42 +199,10 @@ function mountEngine(provider: RunningEngine['provider']): Koa.Middleware {
       ctx.path = '/connect/.well-known/oauth-authorization-server';
       ctx.req.url = ctx.url;
     }
+    // It resumes by its cookie alone; of a query there it would read what the request never was, and fail over it.
+    if (/^\/connect\/auth\/[^/]+$/.test(ctx.path)) ctx.querystring = '';
     return mounted(ctx, next);
   };
-}
-
-/** A person's page for what went wrong in the engine: known errors get words of their own, everything has a way on. */
-async function showEngineError(
-  ctx: Context,
-  error: Error & { statusCode?: number; retry_after?: number },
-): Promise<void> {
-  const oidc = (ctx as unknown as { oidc?: { client?: Parameters<typeof describeClient>[0] } }).oidc;
-  const status = error.statusCode ?? 500;
-  // Ours to explain: a bug, or a lost dependency. The app's own error page does, with the request's id.
-  if (status >= 500) throw error;
-  const known = ['SessionNotFound', 'InvalidClient', 'InvalidRedirectUri', 'InvalidRequestUri', 'AccessDenied'];
-  const key = known.includes(error.name) ? error.name : 'other';
-  const described = oidc?.client && describeClient(oidc.client, ctx.state.language);
-  const back = described?.way_back
-    ? [{ href: described.way_back, label: ctx.state.t('words.back_to', { client: described.asking.name }) }]
-    : [];
-  ctx.state.log.info(
-    { error: error.name, detail: (error as { error_detail?: string }).error_detail },
-    'refused by the engine',
-  );
-  refuse(
-    ctx as unknown as RequestContext,
-    status,
-    key,
-    { title: `errors.engine.${key}.title`, text: `errors.engine.${key}.text` },
-    {
-      ways: [
-        ...back,
-        { href: '/portal', label: ctx.state.t('words.sign_in') },
-        { href: '/', label: ctx.state.t('words.to_start') },
-      ],
-    },
-  );
 }
 
 /**

@@ -113,16 +113,15 @@ function ownLogo(client: { logo_uri?: string } | undefined): string | undefined 
   return /^(data:image\/(png|webp|jpeg|svg\+xml)[;,]|\/assets\/)/.test(address) ? address : undefined;
 }
 
-/** This page in each language. The engine's own addresses do not take `lang`; there is nothing to choose on them. */
-// From the address as it was sent: below a mounted app `path` has lost its beginning.
+/** This page in each language. From the address as it was sent: below a mounted app `path` has lost its beginning. */
 function linkLanguages({ originalUrl, querystring }: PageContext): Record<string, string> {
-  const [path = '/'] = originalUrl.split('?');
+  // One slash and no second: two in front, one of each kind, or a whole address would name another host.
+  const [path = ''] = originalUrl.replace(/^[/\\]+/, '').split('?');
   const query = new URLSearchParams(querystring);
   return Object.fromEntries(
     languages.map((language) => {
       query.set('lang', language);
-      // Two slashes in front, or one of each kind, would name another host.
-      return [language, `${path.replace(/^[/\\]+/, '/')}?${query}`];
+      return [language, `/${path}?${query}`];
     }),
   );
 }

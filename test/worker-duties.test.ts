@@ -14,7 +14,7 @@ import { readConfig } from '../src/config.ts';
 import { randomToken, Secret } from '../src/crypto.ts';
 import { inTransaction } from '../src/database.ts';
 import { openLimits } from '../src/limits.ts';
-import { createAdapter } from '../src/oidc/store.ts';
+import { createAdapter } from '../src/oidc/adapter.ts';
 import { policy } from '../src/policy.ts';
 import { type Gapura, openGapura } from '../src/server.ts';
 import { startWorker } from '../src/worker.ts';

@@ -113,8 +113,11 @@ export function pinHost(config: Config): Middleware {
       const sent = req.headersDistinct.host ?? [];
       const target = req.url?.startsWith('/') ? undefined : URL.parse(req.url ?? '');
       const is_ours = (name: string | undefined) => name !== undefined && nameHost(name, config.url) === host;
-      if (sent.length !== 1 || !is_ours(sent[0]) || target === null || (target && !is_ours(target.host)))
+      if (sent.length !== 1 || !is_ours(sent[0]) || target === null || (target && !is_ours(target.host))) {
+        // The page links to itself in the other language, and a foreign address has no place in that link either.
+        if (target !== undefined) ctx.originalUrl = ctx.request.originalUrl = req.url = '/';
         ctx.throw(421);
+      }
       if (target) {
         req.url = target.pathname + target.search;
         ctx.originalUrl = ctx.request.originalUrl = req.url;

@@ -28,7 +28,7 @@ const fixed = {
 };
 
 /** Addresses that other origins read: keys and descriptions. They may also be kept by caches. */
-const for_others = /^\/(connect\/jwks|connect\/\.well-known\/.*|\.well-known\/.*)$/;
+const for_others = /^\/(connect\/jwks|connect\/\.well-known\/.*|\.well-known\/oauth-authorization-server\/.*)$/;
 
 /** Pages that an application may have opened in a window of its own: cut off from it, they could not lead back. */
 const for_windows = /^\/(connect|interaction)\//;

@@ -1,7 +1,9 @@
 /** What a relying application is told of a person: by scope, and of an agency's own only to that agency (DESIGN 5). */
 
-import { findAccount } from '../accounts/store.ts';
+import { type Account, findAccount } from '../accounts/store.ts';
+import { findApplicationOfClient } from '../applications.ts';
 import type { Database } from '../database.ts';
+import { findServingLink } from '../links/store.ts';
 import { findOrganisationOf, type Organisation } from '../organisations.ts';
 import { listRoles } from '../permissions.ts';
 
@@ -16,7 +18,7 @@ export interface ChosenDirectorate {
 /** The claims of each scope, in the form of the engine's `claims` setting. */
 export const claimsByScope = {
   // These stand in every ID token too; the other scopes' only in userinfo (OpenID Connect Core 5.4).
-  openid: ['sub', 'acr', 'amr', 'auth_time', 'directorate'],
+  openid: ['sub', 'acr', 'amr', 'auth_time', 'directorate', 'linked_account'],
   profile: [
     'name',
     'preferred_username',
@@ -38,23 +40,36 @@ export const claimsByScope = {
 
 /**
  * The claims of a person (OpenID Connect Core 5.1 and DESIGN 5). Empty values are left out; `directorate` comes from the
- * grant that the engine has loaded, without a read of its own. Undefined for nobody.
+ * grant that the engine has loaded, without a read of its own.
  */
 export async function collectClaims(
   db: Database,
   account_id: string,
   scopes: ReadonlySet<string>,
-  directorate: ChosenDirectorate | undefined,
+  { client_id, directorate }: { client_id: string | undefined; directorate: ChosenDirectorate | undefined },
 ): Promise<Record<string, unknown>> {
-  const account = await findAccount(db, account_id);
-  if (!account) return { sub: account_id };
-  const wants = (scope: string) => scopes.has(scope);
-  const [organisation, roles] = await Promise.all([
+  const wants = (...some: string[]) => some.some((scope) => scopes.has(scope));
+  const [account, organisation, roles, linked_account] = await Promise.all([
+    wants('profile', 'email', 'phone', 'address') ? findAccount(db, account_id) : undefined,
     wants('organization') ? findOrganisationOf(db, account_id) : undefined,
     wants('role') ? listRoles(db, account_id) : undefined,
+    wants('linked_account') && client_id ? linkedAccountClaim(db, account_id, client_id, directorate?.code) : undefined,
   ]);
   return withoutEmpty({
     sub: account_id,
+    ...(account ? personalClaims(account) : {}),
+    organization: organisation && organisationClaim(organisation),
+    role: roles?.map((role) => withoutEmpty({ agency: role.agency_code, name: role.role, level: role.level })),
+    directorate:
+      wants('directorate') && directorate
+        ? { agency: directorate.agency, code: directorate.code, name: directorate.name }
+        : undefined,
+    linked_account,
+  });
+}
+
+function personalClaims(account: Account & { username: string }): Record<string, unknown> {
+  return {
     name: account.full_name,
     preferred_username: account.username,
     locale: account.language,
@@ -71,13 +86,26 @@ export async function collectClaims(
         ? !account.phone_number && account.mobile_number_verified
         : undefined,
     address: addressClaim(account),
-    organization: organisation && organisationClaim(organisation),
-    role: roles?.map((role) => withoutEmpty({ agency: role.agency_code, name: role.role, level: role.level })),
-    directorate:
-      wants('directorate') && directorate
-        ? { agency: directorate.agency, code: directorate.code, name: directorate.name }
-        : undefined,
-  });
+  };
+}
+
+/** The user name that this client's own application gave the person, for the chosen directorate; read anew each time. */
+async function linkedAccountClaim(
+  db: Database,
+  account_id: string,
+  client_id: string,
+  directorate: string | undefined,
+) {
+  const application = await findApplicationOfClient(db, client_id);
+  const link = application && (await findServingLink(db, account_id, application.id, directorate));
+  return (
+    link &&
+    withoutEmpty({
+      username: link.username,
+      directorate: link.directorate,
+      verified_at: link.verified_at.toISOString(),
+    })
+  );
 }
 
 function addressClaim(account: { address: string | null; city: string | null; postal_code: string | null }) {

@@ -3,7 +3,8 @@
 import type { ClientMetadata, Provider } from 'oidc-provider';
 import type { AskingClient } from '../prompts/prompt.ts';
 
-type Client = NonNullable<Awaited<ReturnType<Provider['Client']['find']>>>;
+/** The engine's client. */
+export type Client = NonNullable<Awaited<ReturnType<Provider['Client']['find']>>>;
 
 /**
  * Describes a client in a language; names follow `client_name#id` and `client_name#en` where the metadata has them
@@ -25,6 +26,7 @@ export function describeClient(client: Client, language: string): AskingClient {
     asking: {
       id: client.clientId,
       name: client.clientName ?? client.clientId,
+      ...agencyName(language === 'en' ? metadata.agency_name_en : metadata.agency_name),
       ...word('logo_uri'),
       ...word('client_uri'),
       ...word('policy_uri'),
@@ -35,6 +37,10 @@ export function describeClient(client: Client, language: string): AskingClient {
     form_origins: [...new Set([...asked.flatMap(sourceOf), ...own])],
     way_back,
   };
+}
+
+function agencyName(name: unknown): { agency?: string } {
+  return typeof name === 'string' ? { agency: name } : {};
 }
 
 /** What form-action must name so that a browser follows the redirect: the origin, or the scheme of a native application. */

@@ -1,10 +1,12 @@
 /** What an application was granted in a session: scopes and the chosen directorate, written in this one place. */
 
 import type { KoaContextWithOIDC } from 'oidc-provider';
+import { randomToken } from '../crypto.ts';
 import type { Database } from '../database.ts';
 import { type Directorate, listDirectoratesOf } from '../organisations.ts';
 import { policy } from '../policy.ts';
 import type { ChosenDirectorate } from './claims.ts';
+import { claimEntry, sessionIsOver } from './session-store.ts';
 import { endGrant } from './store.ts';
 
 type Grant = InstanceType<KoaContextWithOIDC['oidc']['provider']['Grant']> & {
@@ -19,29 +21,65 @@ type Grant = InstanceType<KoaContextWithOIDC['oidc']['provider']['Grant']> & {
  *
  * A changed directorate makes a new grant and ends the old one with all its codes and tokens: those that are bound to the
  * session would lose their grant anyway, the others would keep telling the old directorate.
+ * @throws SessionNotFound when the session ended meanwhile
  */
 export async function loadExistingGrant(db: Database, ctx: KoaContextWithOIDC): Promise<Grant | undefined> {
-  const { oidc } = ctx;
-  const { client, session, provider } = oidc;
+  const { client, session, provider } = ctx.oidc;
   if (!client || !session?.accountId) return undefined;
-  const grant_id = session.grantIdFor(client.clientId);
-  const stored = grant_id ? ((await provider.Grant.find(grant_id)) as Grant | undefined) : undefined;
-  // Until the consent page exists, only first-party clients are granted anything; the others meet the engine's question.
-  if (!client.first_party) return stored;
+  // Each turn of the loop follows another tab that came first with a grant of its own.
+  for (let turns = 0; turns < 10; turns += 1) {
+    const grant_id = session.grantIdFor(client.clientId);
+    const stored = grant_id ? ((await provider.Grant.find(grant_id)) as Grant | undefined) : undefined;
+    // Until the consent page exists, only first-party clients are granted anything; the others meet the engine's question.
+    if (!client.first_party) return stored;
 
-  const directorate = await decideDirectorate(db, ctx, stored);
-  if (directorate === 'open') return undefined;
-  const is_same = stored?.directorate?.id === directorate?.id;
-  if (stored && is_same) return widen(stored, ctx);
+    const directorate = await decideDirectorate(db, ctx, stored);
+    if (directorate === 'open') return undefined;
+    const is_same = stored?.directorate?.id === directorate?.id;
+    if (stored && is_same) return widen(stored, ctx);
 
-  const grant = new provider.Grant({ accountId: session.accountId, clientId: client.clientId }) as Grant;
+    const grant = await makeGrant(ctx, directorate);
+    if (await replaceGrant(db, ctx, grant_id, grant)) return grant;
+  }
+  throw sessionIsOver();
+}
+
+async function makeGrant(ctx: KoaContextWithOIDC, directorate: ChosenDirectorate | undefined): Promise<Grant> {
+  const { client, session, provider } = ctx.oidc;
+  const owners = { accountId: session?.accountId as string, clientId: client?.clientId as string };
+  const grant = new provider.Grant(owners) as Grant;
   const { generation } = session as { generation?: number };
   if (generation !== undefined) grant.generation = generation;
   if (directorate) grant.directorate = directorate;
   addScopes(grant, ctx);
   await grant.save();
-  if (stored) await endGrant(db, stored.jti);
   return grant;
+}
+
+/**
+ * Puts a new grant in the place of the one this request began with, which ends. Where another tab was first, the new one
+ * ends instead and the session takes over the other's entry.
+ * @returns whether the new grant stands
+ * @throws SessionNotFound when the session ended meanwhile
+ */
+async function replaceGrant(
+  db: Database,
+  { oidc: { session, client } }: KoaContextWithOIDC,
+  old_id: string | undefined,
+  { jti }: Grant,
+): Promise<boolean> {
+  const client_id = client?.clientId ?? '';
+  // A session that this request begins has no row yet, and nobody else knows it.
+  if (!session || !(session as { stored?: boolean }).stored) return true;
+  const sid = session.sidFor(client_id) ?? randomToken(16);
+  const held = await claimEntry(db, session.uid, client_id, old_id, { sid, grantId: jti });
+  if (held?.grantId !== jti) await endGrant(db, jti);
+  if (!held?.grantId || !held.sid) throw sessionIsOver();
+  session.sidFor(client_id, held.sid);
+  session.grantIdFor(client_id, held.grantId);
+  if (held.grantId !== jti) return false;
+  if (old_id) await endGrant(db, old_id);
+  return true;
 }
 
 /** Adds scopes that this request asks for and the grant has not; a grant that has them is not written again. */

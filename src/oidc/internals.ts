@@ -16,6 +16,8 @@ export interface RequestOfEngine {
   ends_session: boolean;
   /** The request takes its client's entry out of the session. */
   leaves_client: boolean;
+  /** The request ends the whole session, and with it all grants in one transaction. */
+  signs_out: boolean;
   /** Who sent it, for the audit. */
   sent_by: AuditRequest | undefined;
 }
@@ -32,6 +34,7 @@ export function requestOfEngine(): RequestOfEngine | undefined {
     signs_in: result?.login !== undefined,
     ends_session: oidc.route.startsWith('end_session'),
     leaves_client: oidc.route === 'end_session_confirm',
+    signs_out: oidc.route === 'end_session_confirm' && Boolean(oidc.params?.logout),
     sent_by:
       address && request_id ? { address, request_id, user_agent: ctx.get('user-agent') || undefined } : undefined,
   };
@@ -90,13 +93,22 @@ function extendSession(provider: Provider): void {
 
   // The number comes with the sign-in's result, as it was read together with the password's hash.
   prototype.loginAccount = function (details: unknown) {
+    // A row of nobody is never taken over: two people who sign in over it at once would share one session.
+    if (this.stored && !this.accountId) {
+      this.uid = freshSessionId(provider);
+      this.stored = undefined;
+      this.authorizations = undefined;
+    }
     loginAccount.call(this, details);
     const result = Provider.ctx?.oidc.entities.Interaction?.result as { login?: Carrier } | undefined;
     this.generation = result?.login?.generation;
   };
 
-  // The engine would delete the row and write another; the row stays, keyed by uid, and only its cookie's id changes.
+  // The engine would delete the row and write another; the row stays, keyed by uid, and only its cookie's id changes. After
+  // an answer that signed nobody in it stays as well: two tabs that choose at once would leave the browser with a dead one.
   prototype.resetIdentifier = function () {
+    const { route, result } = Provider.ctx?.oidc ?? {};
+    if (route === 'resume' && !(result as { login?: unknown } | undefined)?.login) return;
     this.id = freshSessionId(provider);
     this.renewed = true;
   };

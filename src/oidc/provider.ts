@@ -1,7 +1,7 @@
 /** The engine, configured: what is on, how long things live, which questions are asked, and what Gapura adds to it. */
 
 import type { Context } from 'koa';
-import { type Configuration, interactionPolicy, type KoaContextWithOIDC, Provider } from 'oidc-provider';
+import { type Configuration, type KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { type ClientStore, isClientSecret, ownMetadata } from '../clients.ts';
 import { nowSeconds } from '../clock.ts';
 import type { Config } from '../config.ts';
@@ -10,13 +10,15 @@ import { type Database, inTransaction } from '../database.ts';
 import { enqueue, type Jobs } from '../jobs.ts';
 import { policy } from '../policy.ts';
 import type { Engine } from '../prompts/prompt.ts';
-import { type ChosenDirectorate, claimsByScope, collectClaims } from './claims.ts';
+import { createAdapter } from './adapter.ts';
+import { claimsByScope, collectClaims } from './claims.ts';
 import { describeClient } from './clients.ts';
-import { grantLifetime, loadExistingGrant, mustChooseDirectorate } from './grant.ts';
+import { grantLifetime, loadExistingGrant } from './grant.ts';
 import { extendModels, replaceBackchannelLogout, requestOfEngine } from './internals.ts';
+import { directorateOf, questions } from './questions.ts';
 import { askSignOut, sessionEnded, showSignedOut } from './session.ts';
 import { loadSigningKeys } from './signing-keys.ts';
-import { createAdapter, findPastInteraction, type RecordStore, recordKey } from './store.ts';
+import { findPastInteraction, type RecordStore, recordKey } from './store.ts';
 
 /** What the engine stands on. */
 export interface EngineParts {
@@ -72,6 +74,10 @@ function configure({ config, db, fetch, renderError }: EngineParts): Configurati
     acrValues: ['urn:gapura:acr:password'],
     claims: claimsByScope,
     clientDefaults: { response_types: ['code'], grant_types: ['authorization_code'] },
+    // Applications that run in the browser call from the origins they return to.
+    clientBasedCORS: (_ctx, origin, client) =>
+      client.tokenEndpointAuthMethod === 'none' &&
+      (client.redirectUris ?? []).some((uri) => URL.parse(uri)?.origin === origin),
     cookies: cookies(config),
     discovery: { service_documentation: `${config.url}/`, ui_locales_supported: ['id', 'en'] },
     extraClientMetadata: { properties: [...ownMetadata] },
@@ -86,16 +92,20 @@ function configure({ config, db, fetch, renderError }: EngineParts): Configurati
       // A client may ask about its own tokens; resource servers come with their registration.
       introspection: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
       pushedAuthorizationRequests: { enabled: true },
-      revocation: { enabled: true },
+      // A client may revoke what is its own; anybody else's token is no concern of it (RFC 7009 section 2.1).
+      revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
       rpInitiatedLogout: { enabled: true, logoutSource: askSignOut(db), postLogoutSuccessSource: showSignedOut },
     },
     fetch,
     findAccount: (ctx, account_id) => ({
       accountId: account_id,
-      claims: (_use, scope) =>
-        collectClaims(db, account_id, new Set(scope.split(' ')), directorateOf(ctx)) as Promise<{ sub: string }>,
+      claims: (use, scope, asked) =>
+        collectClaims(db, account_id, new Set(scope.split(' ').filter((one) => isTold(use, one, asked))), {
+          client_id: ctx.oidc.client?.clientId,
+          directorate: directorateOf(ctx),
+        }) as Promise<{ sub: string }>,
     }),
-    interactions: { policy: questions(), url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
+    interactions: { policy: questions(db), url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
     // A client registered for refresh tokens gets them also without offline_access: they end with the session then.
     issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
     loadExistingGrant: (ctx) => loadExistingGrant(db, ctx),
@@ -150,29 +160,14 @@ function cookies({ secrets, secure }: Config): NonNullable<Configuration['cookie
   };
 }
 
-/** The questions between a request and its answer, in their order (DESIGN 5); those of later prompts slot in between. */
-function questions() {
-  const { Check, Prompt, base } = interactionPolicy;
-  const policies = base();
-  policies.add(
-    new Prompt(
-      { name: 'select_directorate', requestable: true },
-      new Check('directorate_missing', 'a directorate must be chosen', 'interaction_required', (ctx) =>
-        mustChooseDirectorate(ctx) ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT,
-      ),
-    ),
-    1,
-  );
-  return policies;
-}
-
-function directorateOf(ctx: KoaContextWithOIDC): ChosenDirectorate | undefined {
-  return (ctx.oidc.grant as { directorate?: ChosenDirectorate } | undefined)?.directorate;
-}
-
 function tellDirectorate(ctx: KoaContextWithOIDC) {
   const directorate = directorateOf(ctx);
   return directorate && { directorate: { agency: directorate.agency, code: directorate.code, name: directorate.name } };
+}
+
+/** An ID token carries few claims unless the request asks for more by name; what it does not carry need not be read. */
+function isTold(use: string, scope: string, asked: object | undefined): boolean {
+  return use !== 'id_token' || Object.keys(asked ?? {}).length > 0 || ['directorate', 'linked_account'].includes(scope);
 }
 
 function hasScope(scope: string | undefined, wanted: string): boolean {
@@ -225,9 +220,9 @@ function viewOfPrompts(provider: Provider, records: RecordStore): Engine {
     async answer(ctx, result) {
       return provider.interactionResult(ctx.req, ctx.res, result, { mergeWithLastSubmission: !('error' in result) });
     },
-    async findClient(id) {
+    async findClient(id, language) {
       const client = await provider.Client.find(id);
-      return client && describeClient(client, 'id');
+      return client && describeClient(client, language);
     },
     findPast: (uid) => findPastInteraction(records, uid),
   };

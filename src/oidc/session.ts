@@ -9,7 +9,8 @@ import { enqueue, type Job, type Jobs, type Payloads } from '../jobs.ts';
 import { page } from '../views.ts';
 import { describeClient } from './clients.ts';
 import { logoutSender } from './internals.ts';
-import { type EndedSession, endSession, listDeadSessions, type RecordStore } from './store.ts';
+import { endSession, listDeadSessions } from './session-store.ts';
+import type { EndedSession, RecordStore } from './store.ts';
 
 /** Somebody who is signed in and whom the prompts of a client have let through. */
 export interface SignedInPerson {

@@ -1,9 +1,10 @@
 /** The keys that sign tokens: made once, sealed in the database, given to the engine. */
 
-import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from 'jose';
+import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose';
 import { sql } from 'kysely';
+import { nowSeconds } from '../clock.ts';
 import type { Config } from '../config.ts';
-import { deriveKeys, open, seal } from '../crypto.ts';
+import { deriveKeys, open, randomToken, seal } from '../crypto.ts';
 import { type Database, inTransaction } from '../database.ts';
 
 // RS256 stands first: it is what a client gets that asks for nothing (OpenID Connect Core 3.1.3.7).
@@ -27,6 +28,21 @@ export async function loadSigningKeys(db: Database, config: Pick<Config, 'secret
       .sort((one, other) => rank(one) - rank(other))
       .map((row) => JSON.parse(open(seals, row.sealed_jwk, `signing_keys.sealed_jwk:${row.kid}`)) as JWK),
   };
+}
+
+/** Signs what Gapura says to other machines in its own name: a JWT for one audience that lives one minute. */
+export function createRequestSigner(issuer: string, { keys }: { keys: JWK[] }) {
+  const jwk = keys.find((key) => key.alg === 'ES256') as JWK;
+  const key = importJWK(jwk, 'ES256');
+  return async (audience: string, claims: Record<string, unknown>): Promise<string> =>
+    new SignJWT(claims)
+      .setProtectedHeader({ alg: 'ES256', kid: jwk.kid as string, typ: 'JWT' })
+      .setIssuer(issuer)
+      .setAudience(audience)
+      .setIssuedAt(nowSeconds())
+      .setExpirationTime(nowSeconds() + 60)
+      .setJti(randomToken(16))
+      .sign(await key);
 }
 
 /** Whether every algorithm has a key that signs. */

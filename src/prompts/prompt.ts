@@ -4,9 +4,11 @@ import type Router from '@koa/router';
 import type { Context } from 'koa';
 import type { Database } from '../database.ts';
 import { setLanguage } from '../http/guard.ts';
+import type { LinkStore } from '../links/link.ts';
 import type { SignInStore } from '../sign-in.ts';
 import { page } from '../views.ts';
 import { directoratePrompt } from './directorate.ts';
+import { linkPrompt } from './link.ts';
 import { loginPrompt } from './login.ts';
 
 /** The application that asks, as a page names it. */
@@ -35,7 +37,7 @@ export interface AskingClient {
 /** An interaction of the engine, as much as the prompts read of it. */
 export interface Interaction {
   uid: string;
-  prompt: { name: string };
+  prompt: { name: string; details?: Record<string, unknown> };
   params: Record<string, unknown>;
   session?: { accountId: string } | undefined;
 }
@@ -46,7 +48,8 @@ export interface Engine {
   findInteraction(ctx: Context): Promise<Interaction | undefined>;
   /** Notes an answer, or an OAuth error, and gives the address at which the engine goes on. */
   answer(ctx: Context, result: Record<string, unknown>): Promise<string>;
-  findClient(id: string): Promise<AskingClient | undefined>;
+  /** A client, described in a language. */
+  findClient(id: string, language: string): Promise<AskingClient | undefined>;
   /** Why an address is no longer valid, and whose application it served. */
   findPast(uid: string): Promise<{ because: 'finished' | 'expired' | 'elsewhere'; client_id: string } | undefined>;
 }
@@ -56,6 +59,7 @@ export interface PromptStore {
   db: Database;
   engine: Engine;
   sign_ins: SignInStore;
+  links: LinkStore;
 }
 
 /** One request to a prompt's page. */
@@ -81,7 +85,7 @@ export interface Prompt {
 }
 
 /** The prompts there are; the order in which they are asked is the engine's policy (oidc/provider.ts). */
-const prompts: Prompt[] = [loginPrompt, directoratePrompt];
+const prompts: Prompt[] = [loginPrompt, directoratePrompt, linkPrompt];
 
 /** Serves GET and POST /interaction/:uid. */
 export function mountPrompts(router: Router, store: PromptStore): void {
@@ -97,11 +101,11 @@ async function visit(
   const uid = String(ctx.params.uid);
   const interaction = await store.engine.findInteraction(ctx);
   if (!interaction || interaction.uid !== uid) return showOver(ctx, store, uid);
-  const client = await store.engine.findClient(String(interaction.params.client_id));
+  takeLanguage(ctx, interaction);
+  const client = await store.engine.findClient(String(interaction.params.client_id), ctx.state.language);
   const prompt = prompts.find((candidate) => candidate.name === interaction.prompt.name);
   if (!client || !prompt) return showOver(ctx, store, uid);
 
-  takeLanguage(ctx, interaction);
   ctx.state.csp.form_action.push(...client.form_origins);
   const goOn = async (result: Record<string, unknown>) => {
     const address = await store.engine.answer(ctx, result);
@@ -130,7 +134,7 @@ function takeLanguage(ctx: Context, interaction: Interaction): void {
 /** A page that is no longer valid: what happened, and a way on. Never a dead end (DESIGN 9). */
 async function showOver(ctx: Context, store: PromptStore, uid: string): Promise<void> {
   const past = await store.engine.findPast(uid);
-  const client = past && (await store.engine.findClient(past.client_id));
+  const client = past && (await store.engine.findClient(past.client_id, ctx.state.language));
   const { t } = ctx.state;
   const back = client?.way_back
     ? [{ href: client.way_back, label: t('prompts.over.back', { client: client.asking.name }) }]

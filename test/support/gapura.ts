@@ -11,8 +11,7 @@ import { type Gapura, listen, openGapura, stopListening } from '../../src/server
 import { startWorker } from '../../src/worker.ts';
 import { type Answer, type HttpVisitor, newHttpVisitor } from './http.ts';
 import { createTestDatabase } from './postgres.ts';
-import { type Server, startServer, test_secret } from './server.ts';
-import type { StormRequest } from './storm.ts';
+import { type Server, startServer, test_mail, test_secret } from './server.ts';
 
 export { demo_password };
 
@@ -32,6 +31,8 @@ export interface TestGapuraOptions {
   works?: boolean;
   /** Hosts on this machine that it may call. */
   private_hosts?: string[];
+  /** Settings by the names of config/example.env. */
+  env?: Record<string, string>;
 }
 
 /** A database with the reference data and the demonstration's people; `stop` removes it. */
@@ -43,6 +44,8 @@ async function openPeopled(port: number, options: TestGapuraOptions) {
     GAPURA_LISTEN_PORT: String(port),
     DATABASE_URL: database.url,
     GAPURA_SECRETS: test_secret,
+    ...test_mail,
+    ...options.env,
     GAPURA_PRIVATE_HOSTS: (options.private_hosts ?? []).join(','),
   });
   await seed(database.db, config);
@@ -57,7 +60,9 @@ export async function startGapura(options: TestGapuraOptions = {}): Promise<Test
   const logger = pino({ level: 'info', base: null }, { write: (line: string) => log.push(JSON.parse(line)) });
   const gapura = await openGapura(config, logger, { works: options.works ?? false });
   const server = await listen(gapura.app, '127.0.0.1', config.listen_port);
-  const worker = options.works ? await startWorker(gapura.db, gapura.jobs, gapura.engine, logger) : undefined;
+  const worker = options.works
+    ? await startWorker(gapura.db, gapura.jobs, gapura.engine, gapura.mail, logger)
+    : undefined;
   return {
     url: config.url,
     config,
@@ -90,9 +95,7 @@ export interface TestNodes {
 }
 
 /** Two real server processes over one database, under one address. */
-export async function startNodes(
-  options: TestGapuraOptions & { env?: Record<string, string> } = {},
-): Promise<TestNodes> {
+export async function startNodes(options: TestGapuraOptions = {}): Promise<TestNodes> {
   const port = await findFreePort();
   const { database, config } = await openPeopled(port, options);
   const env = { GAPURA_URL: config.url, GAPURA_PRIVATE_HOSTS: config.private_hosts.join(','), ...options.env };
@@ -114,23 +117,6 @@ export async function startNodes(
       await database.drop();
     },
   };
-}
-
-/** A request to one of the nodes as the proxy in front of them would send it: a visitor's cookies, the common Host. */
-export function requestTo(
-  { url, nodes }: Pick<TestNodes, 'url' | 'nodes'>,
-  at: number,
-  address: string | URL,
-  { visitor, form, headers = {} }: { visitor?: HttpVisitor; form?: Record<string, string>; headers?: Record<string, string> } = {},
-): StormRequest {
-  const target = new URL(address, url);
-  const cookie = (visitor?.cookies ?? [])
-    .filter((one) => one.host === target.hostname && `${target.pathname}/`.startsWith(one.path.replace(/\/?$/, '/')))
-    .map((one) => `${one.name}=${one.value}`)
-    .join('; ');
-  const common = { host: target.host, ...(cookie && { cookie }), ...headers };
-  target.port = String(nodes[at % 2 === 0 ? 0 : 1].port);
-  return { url: target.href, headers: common, ...(form && { body: new URLSearchParams(form).toString() }) };
 }
 
 /** Registers a client as the console will; the redirect address need not answer. */

@@ -1,0 +1,250 @@
+/** Sessions in PostgreSQL: merged entry by entry, ended in one transaction with all that hangs on them. */
+
+import { sql } from 'kysely';
+import { type Adapter, type AdapterPayload, errors } from 'oidc-provider';
+import { keyedDigest } from '../crypto.ts';
+import { type Database, inTransaction } from '../database.ts';
+import type { Authorization } from '../tables.ts';
+import {
+  type EndedSession,
+  endGrant,
+  endGrants,
+  epochExpiry,
+  expiry,
+  type RecordStore,
+  seconds_left,
+  standing,
+} from './store.ts';
+
+interface SessionPayload extends AdapterPayload {
+  /** Set by `find`: the session has a row. Never stored. */
+  stored?: boolean;
+  /** Set when the engine gave the session a new cookie id. Never stored. */
+  renewed?: boolean;
+  generation?: number;
+  authorizations?: Record<string, Authorization>;
+}
+
+/** The engine's adapter for sessions. */
+export function sessionAdapter(store: RecordStore): Adapter {
+  const { db } = store;
+  const hash = (id: string) => keyedDigest(store.id_key, `Session\0${id}`);
+
+  const read = async (column: 'uid' | 'id_hash', value: string | Buffer): Promise<SessionPayload | undefined> => {
+    const row = await db
+      .selectFrom('oidc_sessions as r')
+      .select([
+        'r.uid',
+        'r.account_id',
+        'r.generation',
+        'r.payload',
+        'r.authorizations',
+        seconds_left.as('seconds_left'),
+      ])
+      .where(`r.${column}`, '=', value)
+      .where(standing)
+      .executeTakeFirst();
+    if (!row) return undefined;
+    return {
+      ...row.payload,
+      kind: 'Session',
+      uid: row.uid,
+      ...(row.account_id ? { accountId: row.account_id } : {}),
+      ...(row.generation === null ? {} : { generation: row.generation }),
+      authorizations: row.authorizations,
+      exp: epochExpiry(row.seconds_left),
+      stored: true,
+    };
+  };
+
+  return {
+    async upsert(id, payload, ttl) {
+      const {
+        uid,
+        accountId,
+        generation,
+        authorizations = {},
+        stored,
+        renewed,
+        exp: _exp,
+        jti: _jti,
+        kind: _kind,
+        ...kept
+      } = payload as SessionPayload;
+      if (!stored) {
+        await db
+          .insertInto('oidc_sessions')
+          .values({
+            uid: uid as string,
+            id_hash: hash(id),
+            account_id: accountId ?? null,
+            generation: generation ?? null,
+            payload: JSON.stringify(kept),
+            authorizations: JSON.stringify(authorizations),
+            expires_at: expiry(ttl as number),
+          })
+          .execute();
+        return;
+      }
+      await updateSession(store, {
+        uid: uid as string,
+        id_hash: hash(id),
+        accountId,
+        generation,
+        authorizations,
+        renewed,
+        kept,
+        ttl: ttl as number,
+      });
+    },
+
+    async find(id) {
+      const session = await read('id_hash', hash(id));
+      return session && { ...session, jti: id };
+    },
+
+    findByUid: (uid) => read('uid', uid),
+
+    async destroy(id) {
+      const row = await db.selectFrom('oidc_sessions').select('uid').where('id_hash', '=', hash(id)).executeTakeFirst();
+      if (row) await endSession(store, row.uid, 'sign_out');
+    },
+
+    async consume() {},
+    async revokeByGrantId() {},
+    async findByUserCode() {
+      return undefined;
+    },
+  };
+}
+
+interface SessionChange {
+  uid: string;
+  id_hash: Buffer;
+  accountId: string | undefined;
+  generation: number | undefined;
+  authorizations: Record<string, Authorization>;
+  renewed: boolean | undefined;
+  kept: Record<string, unknown>;
+  ttl: number;
+}
+
+/**
+ * Merges what this request owns into the session's row: the marks of its own client's entry, while that entry still holds
+ * this request's grant; who signed in, only if it signed somebody in; the state of a sign-out, only on the sign-out's own
+ * routes; the cookie's id, only if it was renewed. Six applications opened at once would otherwise overwrite each other's
+ * entries. A session that ended meanwhile is not restored, and what was granted under it ends with it.
+ */
+async function updateSession(store: RecordStore, change: SessionChange): Promise<void> {
+  const { uid, id_hash, accountId, generation, authorizations, renewed, kept, ttl } = change;
+  const request = store.request();
+  const { state, ...login } = kept;
+  const client_id = request?.client_id;
+  const entry = client_id === undefined ? undefined : authorizations[client_id];
+  const owns_state = request?.ends_session || state !== undefined;
+  const patch = { ...(request?.signs_in ? login : {}), ...(owns_state && state !== undefined ? { state } : {}) };
+  const result = await store.db
+    .updateTable('oidc_sessions')
+    .set({
+      ...(renewed ? { id_hash } : {}),
+      ...(request?.signs_in ? { account_id: accountId ?? null, generation: generation ?? null } : {}),
+      payload: sql`${owns_state ? sql`payload - 'state'` : sql`payload`} || ${JSON.stringify(patch)}::jsonb`,
+      ...(client_id !== undefined && entry?.grantId
+        ? {
+            authorizations: sql`CASE WHEN ${grantOf(client_id)} = ${entry.grantId}
+              THEN authorizations || ${JSON.stringify({ [client_id]: entry })}::jsonb ELSE authorizations END`,
+          }
+        : {}),
+      ...(client_id !== undefined && !entry && request?.leaves_client
+        ? { authorizations: sql`authorizations - ${client_id}::text` }
+        : {}),
+      expires_at: expiry(ttl),
+    })
+    .where('uid', '=', uid)
+    .executeTakeFirst();
+  if (result.numUpdatedRows === 1n) return;
+  if (entry?.grantId && !entry.persistsLogout) await endGrant(store.db, entry.grantId);
+  throw sessionIsOver();
+}
+
+/** The error of a request whose session ended under it; it becomes a page of ours, never an answer to the application. */
+export function sessionIsOver(): Error {
+  return Object.assign(new errors.SessionNotFound('session has ended'), { allow_redirect: false });
+}
+
+const grantOf = (client_id: string) => sql<string | null>`(authorizations #>> ARRAY[${client_id}::text, 'grantId'])`;
+
+/**
+ * Puts a new grant into a client's entry of a session's row, if the entry still holds the grant that this request began
+ * with (`from`; undefined: none). Of tabs that open an application in the same instant one comes first; the others are
+ * given its entry, so that all of them work with one grant.
+ * @returns the entry as it stands now, the caller's or another's; undefined when the session or the entry's grant is gone
+ */
+export async function claimEntry(
+  db: Database,
+  uid: string,
+  client_id: string,
+  from: string | undefined,
+  entry: { sid: string; grantId: string },
+): Promise<Authorization | undefined> {
+  const claimed = await db
+    .updateTable('oidc_sessions')
+    .set({
+      authorizations: sql`authorizations || jsonb_build_object(${client_id}::text,
+        coalesce(authorizations -> ${client_id}::text, '{}') || ${JSON.stringify(entry)}::jsonb)`,
+    })
+    .where('uid', '=', uid)
+    .where(sql<boolean>`${grantOf(client_id)} IS NOT DISTINCT FROM ${from ?? null}::text`)
+    .executeTakeFirst();
+  if (claimed.numUpdatedRows === 1n) return entry;
+  const row = await db.selectFrom('oidc_sessions').select('authorizations').where('uid', '=', uid).executeTakeFirst();
+  const held = row?.authorizations[client_id];
+  return held?.grantId ? held : undefined;
+}
+
+/**
+ * Ends a session in one transaction: the row, the grants it held with their codes and tokens (those meant to outlive it
+ * stay), and whatever `sessionEnded` adds. Reads the applications from the row it deletes, so that one opened a moment
+ * before is told, and one that comes a moment later finds no session.
+ * @returns whether there was a session to end
+ */
+export async function endSession(store: RecordStore, uid: string, because: EndedSession['because']): Promise<boolean> {
+  return inTransaction(store.db, async (tx) => {
+    const row = await tx
+      .deleteFrom('oidc_sessions')
+      .where('uid', '=', uid)
+      .returning(['uid', 'account_id', 'authorizations'])
+      .executeTakeFirst();
+    if (!row) return false;
+    const grants = Object.values(row.authorizations)
+      .filter((entry) => entry.grantId && !entry.persistsLogout)
+      .map((entry) => entry.grantId as string);
+    await endGrants(tx, grants);
+    await store.sessionEnded(tx, { ...row, because, sent_by: store.request()?.sent_by });
+    return true;
+  });
+}
+
+/**
+ * The sessions whose account was closed, revoked or ran out within the last day and which are still there: what the
+ * sweep ends. (They open nothing any more; the sweep tells the applications and frees the rows.)
+ */
+export async function listDeadSessions(db: Database, limit = 200): Promise<string[]> {
+  const rows = await db
+    .selectFrom('accounts as a')
+    .innerJoin('oidc_sessions as r', 'r.account_id', 'a.id')
+    .select('r.uid')
+    .where(sql<boolean>`(a.revoked_at > gapura_now() - interval '1 day' AND r.generation IS DISTINCT FROM a.generation)
+      OR (a.expires_at BETWEEN gapura_now() - interval '1 day' AND gapura_now())`)
+    .limit(limit)
+    .execute();
+  return rows.map((row) => row.uid);
+}
+
+/** Deletes up to `batch` sessions whose time is over. */
+export async function purgeSessions(db: Database, batch = 1000): Promise<number> {
+  const { numAffectedRows = 0n } = await sql`DELETE FROM oidc_sessions WHERE uid = ANY (ARRAY(
+    SELECT uid FROM oidc_sessions WHERE expires_at < gapura_now() - interval '1 minute'
+    ORDER BY expires_at LIMIT ${batch} FOR UPDATE SKIP LOCKED))`.execute(db);
+  return Number(numAffectedRows);
+}

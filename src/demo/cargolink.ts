@@ -3,7 +3,7 @@
 import { now } from '../clock.ts';
 import { leadTo, type SiteContext } from './context.ts';
 import { readForm } from './form.ts';
-import { createOwnUsers, hashPassword, isPasswordOf, type OwnUser } from './own-users.ts';
+import { type OwnUser, type OwnUsers, openOwnUsers } from './own-users.ts';
 import { type Site, type SiteGround, type SiteLook, type SiteOptions, startSite } from './site.ts';
 import { clearCookie, hashToken, newToken, readCookie, setCookie } from './visitor.ts';
 
@@ -14,7 +14,9 @@ export interface CargoLinkOptions extends SiteOptions {
   name?: string;
 }
 
-const own_users: OwnUser[] = [{ username: 'cargo_budi', npwp: '0000001016000000', directorate: null }];
+const own_users: OwnUser[] = [
+  { username: 'cargo_budi', display_name: 'Budi Contoh Santoso', npwp: '0000001016000000', directorate: null },
+];
 
 /** Invented: what a company of the demonstration might have under way. */
 const shipments = [
@@ -24,8 +26,6 @@ const shipments = [
 ] as const;
 
 const session_seconds = 12 * 3600;
-const free_failures = 5;
-const wait_seconds = 30;
 
 /** Starts CargoLink. Rejects with the untouched error of the socket or the database. */
 export async function startCargoLink(options: CargoLinkOptions): Promise<Site> {
@@ -37,8 +37,12 @@ export async function startCargoLink(options: CargoLinkOptions): Promise<Site> {
   };
   return startSite(look, options, async (ground) => {
     await createTables(ground);
-    await createOwnUsers(ground.db, 'cargolink', own_users, options.own_password);
-    const hash_for_nobody = await hashPassword(newToken());
+    const users = await openOwnUsers(ground.db, {
+      name: 'cargolink',
+      users: own_users,
+      password: options.own_password,
+      free_failures: 5,
+    });
     const { router } = ground;
     router.get('/', async (ctx) => {
       const username = await findUsername(ground, ctx);
@@ -47,7 +51,7 @@ export async function startCargoLink(options: CargoLinkOptions): Promise<Site> {
       ground.page(ctx, 'demo/cargolink/home', { title, username, shipments });
     });
     router.get('/login', (ctx) => leadTo(ctx, '/'));
-    router.post('/login', (ctx) => logIn(ground, ctx, hash_for_nobody));
+    router.post('/login', (ctx) => logIn(ground, ctx, users));
     router.post('/logout', async (ctx) => {
       const id = readCookie(ctx, 'cargolink');
       if (id !== undefined) await ground.db.query('DELETE FROM cargolink_sessions WHERE id_hash = $1', [hashToken(id)]);
@@ -62,9 +66,7 @@ async function createTables({ db }: SiteGround): Promise<void> {
   await db.query(`
     SELECT pg_advisory_xact_lock(hashtext('cargolink'));
     CREATE TABLE IF NOT EXISTS cargolink_sessions (
-      id_hash text PRIMARY KEY, username text NOT NULL, expires_at timestamptz NOT NULL);
-    CREATE TABLE IF NOT EXISTS cargolink_failures (
-      name_hash text PRIMARY KEY, failures int NOT NULL, last_at timestamptz NOT NULL);`);
+      id_hash text PRIMARY KEY, username text NOT NULL, expires_at timestamptz NOT NULL);`);
 }
 
 async function findUsername({ db }: SiteGround, ctx: SiteContext): Promise<string | undefined> {
@@ -82,48 +84,27 @@ function showLogin(ground: SiteGround, ctx: SiteContext, refusal?: { username: s
   ground.page(ctx, 'demo/cargolink/login', { title, username: refusal?.username ?? '', error: refusal?.error });
 }
 
-async function logIn(ground: SiteGround, ctx: SiteContext, hash_for_nobody: string): Promise<void> {
+async function logIn(ground: SiteGround, ctx: SiteContext, users: OwnUsers): Promise<void> {
   const { db } = ground;
   const { t } = ctx.state;
   const form = await readForm(ctx);
   const username = (form.get('username') ?? '').trim().slice(0, 100);
-  if (!(await countTry(ground, username))) {
-    showLogin(ground, ctx, { username, error: t('demo.cargolink.login.wait', { seconds: wait_seconds }) });
+  const check = await users.check(username, form.get('password') ?? '');
+  if (check.state === 'waiting') {
+    showLogin(ground, ctx, { username, error: t('demo.cargolink.login.wait', { seconds: check.retry_after }) });
     ctx.status = 429;
-    ctx.set('retry-after', String(wait_seconds));
+    ctx.set('retry-after', String(check.retry_after));
     return;
   }
-  const { rows } = await db.query<{ password_hash: string }>(
-    'SELECT password_hash FROM cargolink_users WHERE username = $1',
-    [username],
-  );
-  // The same work for a name that nobody has, so that the time does not tell names.
-  const is_right = await isPasswordOf(rows[0]?.password_hash ?? hash_for_nobody, form.get('password') ?? '');
-  if (!is_right) {
+  if (check.state !== 'right') {
     showLogin(ground, ctx, { username, error: t('demo.cargolink.login.wrong') });
     ctx.status = 422;
     return;
   }
   const id = newToken();
   const until = new Date(now().getTime() + session_seconds * 1000);
-  await db.query('DELETE FROM cargolink_failures WHERE name_hash = $1', [hashToken(username)]);
   await db.query('DELETE FROM cargolink_sessions WHERE expires_at <= $1', [now()]);
   await db.query('INSERT INTO cargolink_sessions VALUES ($1, $2, $3)', [hashToken(id), username, until]);
   setCookie(ctx, 'cargolink', id, session_seconds);
   leadTo(ctx, '/');
-}
-
-/**
- * Counts this try as failed until it succeeds, so that many at once cannot pass before the first is counted. False when
- * the name has had its tries and must wait.
- */
-async function countTry({ db }: SiteGround, username: string): Promise<boolean> {
-  const since = new Date(now().getTime() - wait_seconds * 1000);
-  await db.query('DELETE FROM cargolink_failures WHERE last_at <= $1', [since]);
-  const { rowCount } = await db.query(
-    `INSERT INTO cargolink_failures AS known VALUES ($1, 1, $2)
-     ON CONFLICT (name_hash) DO UPDATE SET failures = known.failures + 1, last_at = $2 WHERE known.failures < $3`,
-    [hashToken(username), now(), free_failures],
-  );
-  return rowCount === 1;
 }

@@ -4,24 +4,36 @@ import { listRoles, readObject, readText } from './claims.ts';
 import type { SiteContext } from './context.ts';
 import { addLogin } from './login.ts';
 import { addLogout, backchannel_logout_path } from './logout.ts';
-import { createOwnUsers, type OwnUser } from './own-users.ts';
+import { openNotices } from './notices.ts';
+import { addOwnPassword } from './own-password.ts';
+import { type OwnUser, openOwnUsers } from './own-users.ts';
 import { openRelyingParty, type RelyingParty, type RelyingPartyOptions } from './relying-party.ts';
 import { countSessions, type Session } from './sessions.ts';
 import { type Site, type SiteLook, startSite } from './site.ts';
+import { addVerification, verification_path } from './verification.ts';
 
 export interface EBpomOptions extends RelyingPartyOptions {
   /** The password of its own users. */
   own_password: string;
 }
 
-const food = 'Inspeksi dan Sertifikasi Produk Pangan';
-const traditional_medicine = 'Inspeksi dan Sertifikasi Obat Tradisional, Kosmetik, dan Produk Komplemen';
+const food = { code: 'PANGAN', name: 'Inspeksi dan Sertifikasi Produk Pangan' };
+const traditional_medicine = {
+  code: 'OT',
+  name: 'Inspeksi dan Sertifikasi Obat Tradisional, Kosmetik, dan Produk Komplemen',
+};
+
+const pangan = { display_name: 'PT Contoh Pangan Nusantara', npwp: '0000001016000000' };
+const kosmetika = { display_name: 'PT Contoh Kosmetika Jaya', npwp: '0000001024000000' };
 
 const own_users: OwnUser[] = [
-  { username: 'user_bpom', npwp: '0000001016000000', directorate: food },
-  { username: 'user_bpom_ot', npwp: '0000001016000000', directorate: traditional_medicine },
-  { username: 'tono_bpom', npwp: '0000001024000000', directorate: traditional_medicine },
+  { username: 'user_bpom', ...pangan, directorate: food },
+  { username: 'user_bpom_ot', ...pangan, directorate: traditional_medicine },
+  { username: 'tono_bpom', ...kosmetika, directorate: traditional_medicine },
 ];
+
+/** Where Gapura takes the notices of the application that it knows as e-bpom. */
+const notices_path = '/links/notices/e-bpom';
 
 const scope = 'openid profile email phone address organization role directorate linked_account';
 
@@ -42,10 +54,16 @@ export async function startEBpom(options: EBpomOptions): Promise<Site> {
     layout: 'demo/e-bpom/layout',
     assets: 'e-bpom',
     form_origins: [new URL(options.issuer).origin],
-    machine_paths: [backchannel_logout_path],
+    machine_paths: [backchannel_logout_path, verification_path],
   };
   return startSite(look, options, async (ground) => {
-    await createOwnUsers(ground.db, 'e_bpom', own_users, options.own_password);
+    // More free tries than Gapura gives: whoever comes through Gapura meets its limit, which says for how long, first.
+    const users = await openOwnUsers(ground.db, {
+      name: 'e_bpom',
+      users: own_users,
+      password: options.own_password,
+      free_failures: 10,
+    });
     const party = await openRelyingParty(ground, options, {
       name: 'e_bpom',
       scope,
@@ -55,12 +73,16 @@ export async function startEBpom(options: EBpomOptions): Promise<Site> {
     });
     addLogin(party);
     addLogout(party);
+    await addVerification(party, users);
+    const address = options.gapura_url + notices_path;
+    const notices = await openNotices(ground, { audience: options.issuer, address });
+    addOwnPassword({ party, users, notices });
     const { router, page } = ground;
     router.get('/', (ctx) => showHome(party, ctx));
     router.get('/about', (ctx) => page(ctx, 'demo/e-bpom/about', { title: 'About' }));
     router.get('/help', (ctx) => page(ctx, 'demo/e-bpom/help', { title: 'Help', ...linkGapura(party) }));
     router.get('/documents', (ctx) => showDocuments(party, ctx));
-    return undefined;
+    return () => notices.stop();
   });
 }
 

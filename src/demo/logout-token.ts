@@ -53,8 +53,7 @@ async function verify(token: string, audience: LogoutAudience) {
       currentDate: now(),
     });
   } catch (error) {
-    const refused = refusals.find((kind) => error instanceof kind);
-    if (refused) throw new LogoutTokenError((error as Error).message);
+    if (isRefusedToken(error)) throw new LogoutTokenError((error as Error).message);
     throw error;
   }
 }
@@ -70,6 +69,11 @@ const refusals = [
   errors.JOSEAlgNotAllowed,
   errors.JOSENotSupported,
 ];
+
+/** Whether an error of jose is about the token, and not about keys that cannot be reached. */
+export function isRefusedToken(error: unknown): boolean {
+  return refusals.some((kind) => error instanceof kind);
+}
 
 function refuse(claim: string): never {
   throw new LogoutTokenError(`unexpected ${claim}`);

@@ -1,12 +1,16 @@
-/** The demonstration's people, companies, directorates and clients; invented, and written through the same code as real ones. */
+/** The demonstration's people, clients and applications; invented, and written through the same code as real ones. */
 
+import type { Insertable } from 'kysely';
 import { createAccount } from '../accounts/account.ts';
 import { canonicalise } from '../accounts/identifiers.ts';
+import { saveApplication } from '../applications.ts';
 import { addClientSecret, type ClientRegistration, type ClientStore, saveClient } from '../clients.ts';
 import { now } from '../clock.ts';
-import type { Database } from '../database.ts';
-import { addMembership, addPerson, saveDirectorate, saveOrganisation } from '../organisations.ts';
+import { type Database, inTransaction } from '../database.ts';
+import { addPerson } from '../organisations.ts';
 import { grantRole, type Role } from '../permissions.ts';
+import type { Applications } from '../tables.ts';
+import { type organisations, seedCompanies } from './companies.ts';
 
 /** Everybody's password at Gapura, at e-BPOM and at CargoLink. */
 export const demo_password = 'Pintu-Terbuka-2026!';
@@ -32,43 +36,6 @@ interface DemoPerson {
   fax_number?: string;
   expires_in_months?: number;
 }
-
-const organisations = {
-  pangan: {
-    name: 'PT Contoh Pangan Nusantara',
-    npwp: '00.000.101.6-000.000',
-    nitku: '0000001016000000000000',
-    nib: '0000000000101',
-    edi_number: 'EDI-CPN-0101',
-    srp: '001010',
-    address: 'Jalan Contoh Raya Nomor 1, Kelurahan Pintu Air',
-    city: 'Jakarta Pusat',
-    postal_code: '10110',
-    phone_number: '(021) 5000-101',
-    fax_number: '(021) 5000-191',
-    department: 'Impor Pangan Olahan dan Obat Tradisional',
-  },
-  kosmetika: {
-    name: 'PT Contoh Kosmetika Jaya',
-    npwp: '00.000.102.4-000.000',
-    nitku: '0000001024000000000000',
-    nib: '0000000000102',
-    edi_number: 'EDI-CKJ-0102',
-    srp: '001020',
-    address: 'Jalan Teladan Nomor 22',
-    city: 'Surabaya',
-    postal_code: '60111',
-    phone_number: '(031) 5000-102',
-    department: 'Impor Kosmetika',
-  },
-  farma: {
-    name: 'PT Contoh Farma Sejahtera',
-    npwp: '00.000.103.2-000.000',
-    nib: '0000000000103',
-    address: 'Jalan Sampel Nomor 3',
-    city: 'Bandung',
-  },
-} as const;
 
 export const people: DemoPerson[] = [
   {
@@ -142,33 +109,11 @@ export const people: DemoPerson[] = [
   },
 ];
 
-// The names of document D's time, its own value first (domain 3.2).
-const directorates: [code: string, name: string][] = [
-  ['PANGAN', 'Inspeksi dan Sertifikasi Produk Pangan'],
-  ['OT', 'Inspeksi dan Sertifikasi Obat Tradisional, Kosmetik, dan Produk Komplemen'],
-  ['TERAPETIK', 'Pengawasan Distribusi Produk Terapetik dan PKRT'],
-  ['NAPZA', 'Pengawasan Narkotika, Psikotropika, dan Zat Adiktif'],
-  ['BERBAHAYA', 'Pengawasan Produk dan Bahan Berbahaya'],
-];
-
-const memberships: [organisation: keyof typeof organisations, directorate: string][] = [
-  ['pangan', 'PANGAN'],
-  ['pangan', 'OT'],
-  ['kosmetika', 'OT'],
-];
-
-/** Writes the companies, directorates and people that are missing; what stands is left as it is. */
+/** Brings the companies and directorates up to date and adds the people that are missing. */
 export async function seedPeople(db: Database): Promise<void> {
-  const organisation_ids = new Map<string, string>();
-  for (const [key, organisation] of Object.entries(organisations))
-    organisation_ids.set(key, (await saveOrganisation(db, organisation)).id);
-  const directorate_ids = new Map<string, string>();
-  for (const [code, name] of directorates)
-    directorate_ids.set(code, (await saveDirectorate(db, { agency_code: 'BPOM', code, name })).id);
-  for (const [organisation, directorate] of memberships) {
-    await addMembership(db, organisation_ids.get(organisation) as string, directorate_ids.get(directorate) as string);
-  }
-  for (const person of people) await seedPerson(db, person, organisation_ids);
+  const organisation_ids = await seedCompanies(db);
+  // All of a person or nothing: a start that is cut short leaves nobody without company and role.
+  for (const person of people) await inTransaction(db, (tx) => seedPerson(tx, person, organisation_ids));
 }
 
 async function seedPerson(db: Database, person: DemoPerson, organisation_ids: Map<string, string>): Promise<void> {
@@ -211,6 +156,7 @@ function inMonths(months: number): Date {
 /** Where the demonstration's applications are; they are registered with these addresses. */
 export interface DemoAddresses {
   e_bpom: string;
+  cargolink: string;
   portal_insw: string;
 }
 
@@ -255,4 +201,52 @@ export async function seedClients(
     await saveClient(store, client, validate);
     await addClientSecret(store, client.id, secret(client.id));
   }
+}
+
+/** The rows of the table of applications. CargoLink has no client, and neither it nor Portal INSW can be asked for links. */
+export function demoApplications({ e_bpom, cargolink, portal_insw }: DemoAddresses): Insertable<Applications>[] {
+  return [
+    {
+      id: 'e-bpom',
+      agency_code: 'BPOM',
+      name: 'e-BPOM',
+      about: 'Rekomendasi ekspor dan impor obat, kosmetik, dan pangan',
+      about_en: 'Export and import recommendations for drugs, cosmetics and food',
+      url: `${e_bpom}/`,
+      client_id: 'e-bpom',
+      verifier: 'http',
+      verifier_settings: JSON.stringify({
+        endpoint: `${e_bpom}/gapura/verification`,
+        notices_jwks_uri: `${e_bpom}/jwks`,
+        private_hosts: [new URL(e_bpom).host],
+      }),
+    },
+    {
+      id: 'cargolink',
+      agency_code: 'KEMENHUB',
+      name: 'CargoLink',
+      about: 'Pemantauan kiriman dan peti kemas di pelabuhan',
+      about_en: 'Following shipments and containers in the ports',
+      url: `${cargolink}/`,
+      client_id: null,
+      verifier: null,
+      verifier_settings: '{}',
+    },
+    {
+      id: 'portal-insw',
+      agency_code: 'LNSW',
+      name: 'Portal INSW',
+      about: 'Profil perusahaan dan manifes di Indonesia National Single Window',
+      about_en: 'Company profile and manifests at the Indonesia National Single Window',
+      url: `${portal_insw}/`,
+      client_id: 'portal-insw',
+      verifier: null,
+      verifier_settings: '{}',
+    },
+  ];
+}
+
+/** Writes the demonstration's applications; their clients must be there. */
+export async function seedApplications(db: Database, addresses: DemoAddresses): Promise<void> {
+  for (const application of demoApplications(addresses)) await saveApplication(db, application);
 }

@@ -15,7 +15,15 @@ import { startWorker } from '../worker.ts';
 import { startCargoLink } from './cargolink.ts';
 import { startEBpom } from './e-bpom.ts';
 import { startInbox } from './inbox.ts';
-import { cargolink_password, demo_password, e_bpom_password, people, seedClients, seedPeople } from './people.ts';
+import {
+  cargolink_password,
+  demo_password,
+  e_bpom_password,
+  people,
+  seedApplications,
+  seedClients,
+  seedPeople,
+} from './people.ts';
 import { startPortalInsw } from './portal-insw.ts';
 import { startPostgres } from './postgres.ts';
 
@@ -57,7 +65,7 @@ export async function startDemo(): Promise<{ addresses: Addresses; stop(): Promi
   };
   try {
     const databases = await openDatabases(folder, kept, database_url?.reveal(), stops);
-    const config = demoConfig(addresses, port, kept, databases.gapura);
+    const config = demoConfig(addresses, port, smtp_port, kept, databases.gapura);
     await prepare(config, addresses, kept, stops, databases.demo, smtp_port);
   } catch (error) {
     await stop();
@@ -121,7 +129,7 @@ async function openDatabases(
   return { gapura: postgres.url('gapura'), demo: postgres.url('demo') };
 }
 
-function demoConfig(addresses: Addresses, port: number, kept: Kept, database_url: string): Config {
+function demoConfig(addresses: Addresses, port: number, smtp_port: number, kept: Kept, database_url: string): Config {
   return readConfig({
     GAPURA_PRODUCTION: 'false',
     GAPURA_URL: addresses.gapura,
@@ -129,6 +137,8 @@ function demoConfig(addresses: Addresses, port: number, kept: Kept, database_url
     GAPURA_LISTEN_PORT: String(port),
     DATABASE_URL: database_url,
     GAPURA_SECRETS: kept.secret,
+    GAPURA_SMTP_URL: `smtp://${host}:${smtp_port}`,
+    GAPURA_MAIL_FROM: 'Gapura <noreply@gapura.example>',
     GAPURA_LOG_LEVEL: 'error',
     // Its applications live on this machine; calls to anything else on it stay refused.
     GAPURA_PRIVATE_HOSTS: [addresses.e_bpom, addresses.cargolink, addresses.portal_insw]
@@ -160,6 +170,7 @@ async function prepare(
   const validate = (metadata: Record<string, unknown>) =>
     Client.validate(metadata as Parameters<typeof Client.validate>[0]);
   await seedClients(gapura.clients, addresses, (id) => kept.client_secrets[id] as string, validate);
+  await seedApplications(gapura.db, addresses);
   await startApplications(config, addresses, kept, stops, demo_database, smtp_port);
 }
 
@@ -168,7 +179,7 @@ async function startGapura(config: Config, stops: Stop[]): Promise<Gapura> {
   const gapura = await openGapura(config, log, { works: true });
   stops.push(() => gapura.close());
   const server = await listen(gapura.app, config.listen_host, config.listen_port);
-  const worker = await startWorker(gapura.db, gapura.jobs, gapura.engine, log);
+  const worker = await startWorker(gapura.db, gapura.jobs, gapura.engine, gapura.mail, log);
   stops.push(() => worker.stop());
   stops.push(() => stopListening(server));
   return gapura;

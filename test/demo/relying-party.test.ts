@@ -12,8 +12,8 @@ import { moveProcessClock } from '../support/clock.ts';
 import { type Answer, type HttpVisitor, newHttpVisitor } from '../support/http.ts';
 import { createTestDatabase, type TestDatabase } from '../support/postgres.ts';
 
-const food = { agency: 'BPOM', code: 'pangan', name: 'Inspeksi dan Sertifikasi Produk Pangan' };
-const medicine = { agency: 'BPOM', code: 'ot', name: 'Inspeksi dan Sertifikasi Obat Tradisional' };
+const food = { agency: 'BPOM', code: 'PANGAN', name: 'Inspeksi dan Sertifikasi Produk Pangan' };
+const medicine = { agency: 'BPOM', code: 'OT', name: 'Inspeksi dan Sertifikasi Obat Tradisional' };
 
 /** Every claim of Gapura's contract that the two pages show. */
 const budi = {
@@ -34,8 +34,11 @@ const budi = {
     address: 'Jalan Contoh Raya Nomor 1',
   },
   role: [{ name: 'trader', level: 'organisation' }],
-  linked_account: { username: 'user_bpom', verified_at: '2026-01-01T00:00:00Z' },
 };
+
+const verified_at = '2026-01-01T00:00:00Z';
+const food_link = { username: 'user_bpom', directorate: 'PANGAN', verified_at };
+const medicine_link = { username: 'user_bpom_ot', directorate: 'OT', verified_at };
 
 const event = 'http://schemas.openid.net/event/backchannel-logout';
 
@@ -48,6 +51,7 @@ let e_bpom: Site;
 let portal: Site;
 let restart: () => Promise<void>;
 let directorate: typeof food | undefined;
+let linked_account: typeof food_link | undefined = food_link;
 
 beforeAll(async () => {
   // The engine's advice about its defaults.
@@ -130,7 +134,7 @@ function makeProvider(jwks: JWKS, clients: Record<string, string>): Provider {
       claimsParameter: { enabled: false },
     },
     interactions: { policy, url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
-    findAccount: (_ctx, sub) => ({ accountId: sub, claims: () => ({ sub, ...budi, directorate }) }),
+    findAccount: (_ctx, sub) => ({ accountId: sub, claims: () => ({ sub, ...budi, directorate, linked_account }) }),
     async loadExistingGrant(ctx) {
       const grant = new engine.Grant({
         clientId: ctx.oidc.client?.clientId as string,
@@ -155,7 +159,10 @@ function makeProvider(jwks: JWKS, clients: Record<string, string>): Provider {
     const chunks: Buffer[] = [];
     for await (const chunk of ctx.req) chunks.push(chunk);
     const answer = new URLSearchParams(Buffer.concat(chunks).toString()).get('answer') ?? '';
-    if (prompt.name === 'select_directorate') directorate = answer === 'ot' ? medicine : food;
+    if (prompt.name === 'select_directorate') {
+      directorate = answer === 'ot' ? medicine : food;
+      linked_account = answer === 'ot' ? medicine_link : food_link;
+    }
     const result = answer === 'cancel' ? { error: 'access_denied' } : { [prompt.name]: { accountId: answer } };
     await provider.interactionFinished(ctx.req, ctx.res, result, { mergeWithLastSubmission: true });
     ctx.respond = false;
@@ -253,9 +260,9 @@ describe('with the provider there', () => {
     const home = await signIn(visitor);
     expect(home.url.href).toBe(`${e_bpom.url}/`);
     expect(home.body).toContain('Selamat Datang, Budi Contoh &lt;Santoso&gt;');
-    expect(home.body).toContain('Anda Login sebagai Trader');
+    expect(home.body).toContain('Anda Login sebagai Trader dengan pengguna user_bpom');
     expect(home.body).toContain('PT Contoh Pangan Nusantara');
-    expect(home.body).toContain('user_bpom');
+    expect(home.body).toContain('<dt>Pengguna e-BPOM</dt><dd>user_bpom</dd>');
     expect(home.body).toContain(`${issuer}/portal/credentials`);
     expect((await newHttpVisitor(e_bpom.url).get('/')).body).toContain('User Online : 1');
     const cookie = visitor.cookies.find(({ name }) => name === 'e_bpom');
@@ -288,12 +295,24 @@ describe('with the provider there', () => {
     expect(choice.body).toContain('id="select_directorate"');
     const chosen = await visitor.submit(choice, { answer: 'ot' });
     expect(chosen.body).toContain('Inspeksi dan Sertifikasi Obat Tradisional');
+    expect(chosen.body).toContain('<dt>Pengguna e-BPOM</dt><dd>user_bpom_ot</dd>');
+    expect(chosen.body).toContain('dengan pengguna user_bpom_ot');
     const { sessions } = await findRow('SELECT count(*)::int AS sessions FROM e_bpom_sessions');
     expect(sessions).toBe(1);
     const cancelled = await visitor.submit(await visitor.get('/login?prompt=select_directorate'), { answer: 'cancel' });
     expect(cancelled.status).toBe(403);
     expect((await visitor.get('/')).body).toContain('Selamat Datang');
     await visitor.submit(chosen, {}, '/logout');
+  });
+
+  test('without a linked user name the page greets without one and shows none', async () => {
+    linked_account = undefined;
+    const visitor = newHttpVisitor(e_bpom.url);
+    const home = await signIn(visitor);
+    linked_account = food_link;
+    expect(home.body).toContain('<p>Anda Login sebagai Trader</p>');
+    expect(home.body).not.toContain('Pengguna e-BPOM');
+    await visitor.submit(home, {}, '/logout');
   });
 
   test('two tabs that sign in at once both succeed', async () => {

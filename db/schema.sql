@@ -1,4 +1,4 @@
--- The whole schema, printed from the catalogue by `npm run gapura schema`. Changes go into db/migrations.
+-- The whole schema, printed from the catalogue by `npm run gapura -- schema`. Changes go into db/migrations.
 
 CREATE OR REPLACE FUNCTION public.gapura_now()
  RETURNS timestamp with time zone
@@ -81,6 +81,29 @@ CREATE TABLE agencies (
   CONSTRAINT agencies_pkey PRIMARY KEY (code),
   CONSTRAINT agencies_code_check CHECK ((code ~ '^[A-Z0-9-]{2,20}$'::text))
 );
+
+CREATE TABLE applications (
+  id text NOT NULL,
+  agency_code text NOT NULL,
+  name text NOT NULL,
+  about text NOT NULL,
+  about_en text NOT NULL,
+  url text NOT NULL,
+  client_id text,
+  verifier text,
+  verifier_settings jsonb NOT NULL DEFAULT '{}'::jsonb,
+  sharing text NOT NULL DEFAULT 'one_person'::text,
+  proof_lasts integer,
+  active boolean NOT NULL DEFAULT true,
+  CONSTRAINT applications_pkey PRIMARY KEY (id),
+  CONSTRAINT applications_client_id_key UNIQUE (client_id),
+  CONSTRAINT applications_agency_code_fkey FOREIGN KEY (agency_code) REFERENCES agencies(code),
+  CONSTRAINT applications_client_id_fkey FOREIGN KEY (client_id) REFERENCES clients(id) ON DELETE SET NULL,
+  CONSTRAINT applications_id_check CHECK ((id ~ '^[a-z0-9-]{2,40}$'::text)),
+  CONSTRAINT applications_proof_lasts_check CHECK ((proof_lasts > 0)),
+  CONSTRAINT applications_sharing_check CHECK ((sharing = ANY (ARRAY['one_person'::text, 'same_organisation'::text])))
+);
+CREATE INDEX applications_agency ON public.applications USING btree (agency_code);
 
 CREATE TABLE audit_events (
   id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -178,6 +201,83 @@ CREATE TABLE limits (
   CONSTRAINT limits_pkey PRIMARY KEY (name, key_hash)
 );
 CREATE INDEX limits_expiry ON public.limits USING btree (expires_at);
+
+CREATE TABLE link_holders (
+  application_id text NOT NULL,
+  subject text NOT NULL,
+  holder_id uuid NOT NULL,
+  CONSTRAINT link_holders_pkey PRIMARY KEY (application_id, subject),
+  CONSTRAINT link_holders_application_id_fkey FOREIGN KEY (application_id) REFERENCES applications(id) ON DELETE CASCADE
+);
+
+CREATE TABLE link_notices (
+  application_id text NOT NULL,
+  jti text NOT NULL,
+  received_at timestamp with time zone NOT NULL DEFAULT gapura_now(),
+  CONSTRAINT link_notices_pkey PRIMARY KEY (application_id, jti),
+  CONSTRAINT link_notices_application_id_fkey FOREIGN KEY (application_id) REFERENCES applications(id) ON DELETE CASCADE
+);
+CREATE INDEX link_notices_age ON public.link_notices USING btree (received_at);
+
+CREATE TABLE link_requests (
+  id uuid NOT NULL DEFAULT gen_random_uuid(),
+  application_id text NOT NULL,
+  account_id uuid NOT NULL,
+  subject text NOT NULL,
+  username text NOT NULL,
+  proved_at timestamp with time zone NOT NULL DEFAULT gapura_now(),
+  decision text,
+  decided_by uuid,
+  decided_at timestamp with time zone,
+  CONSTRAINT link_requests_pkey PRIMARY KEY (id),
+  CONSTRAINT link_requests_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE,
+  CONSTRAINT link_requests_application_id_fkey FOREIGN KEY (application_id) REFERENCES applications(id) ON DELETE CASCADE,
+  CONSTRAINT link_requests_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES accounts(id),
+  CONSTRAINT link_requests_decision_check CHECK ((decision = ANY (ARRAY['granted'::text, 'refused'::text])))
+);
+CREATE UNIQUE INDEX link_requests_waiting ON public.link_requests USING btree (application_id, subject, account_id) WHERE (decision IS NULL);
+
+CREATE TABLE links (
+  id uuid NOT NULL DEFAULT gen_random_uuid(),
+  application_id text NOT NULL,
+  account_id uuid NOT NULL,
+  subject text NOT NULL,
+  username text NOT NULL,
+  display_name text,
+  directorate text,
+  label text,
+  is_default boolean NOT NULL DEFAULT false,
+  created_at timestamp with time zone NOT NULL DEFAULT gapura_now(),
+  verified_at timestamp with time zone NOT NULL DEFAULT gapura_now(),
+  stale_at timestamp with time zone,
+  CONSTRAINT links_pkey PRIMARY KEY (id),
+  CONSTRAINT links_account_id_application_id_subject_key UNIQUE (account_id, application_id, subject),
+  CONSTRAINT links_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE,
+  CONSTRAINT links_application_id_fkey FOREIGN KEY (application_id) REFERENCES applications(id) ON DELETE CASCADE
+);
+CREATE INDEX links_subject ON public.links USING btree (application_id, subject);
+CREATE UNIQUE INDEX links_default ON public.links USING btree (account_id, application_id) WHERE is_default;
+
+CREATE TABLE mails (
+  id uuid NOT NULL DEFAULT gen_random_uuid(),
+  account_id uuid,
+  to_address text NOT NULL,
+  language text NOT NULL,
+  template text NOT NULL,
+  values jsonb NOT NULL DEFAULT '{}'::jsonb,
+  secret text,
+  created_at timestamp with time zone NOT NULL DEFAULT gapura_now(),
+  tries integer NOT NULL DEFAULT 0,
+  taken_until timestamp with time zone,
+  because text,
+  sent_at timestamp with time zone,
+  given_up_at timestamp with time zone,
+  CONSTRAINT mails_pkey PRIMARY KEY (id),
+  CONSTRAINT mails_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE,
+  CONSTRAINT mails_language_check CHECK ((language = ANY (ARRAY['id'::text, 'en'::text])))
+);
+CREATE INDEX mails_account ON public.mails USING btree (account_id) WHERE (account_id IS NOT NULL);
+CREATE INDEX mails_age ON public.mails USING btree (created_at);
 
 CREATE TABLE memberships (
   organisation_id uuid NOT NULL,

@@ -23,6 +23,8 @@ export interface ClientRegistration {
 /** Our own columns as the engine's client carries them beside the standard metadata. */
 export const ownMetadata = [
   'agency',
+  'agency_name',
+  'agency_name_en',
   'first_party',
   'directorate_required',
   'link_required',
@@ -134,8 +136,11 @@ export async function findClientMetadata(
   if (id.includes('\0')) return undefined;
   const row = await db
     .selectFrom('clients as c')
+    .leftJoin('agencies as a', 'a.code', 'c.agency_code')
     .select((eb) => [
       'c.metadata',
+      'a.name as agency_name',
+      'a.name_en as agency_name_en',
       'c.agency_code',
       'c.first_party',
       'c.directorate_required',
@@ -168,6 +173,8 @@ export async function findClientMetadata(
       ? { client_secret: keyedHash(hash_keys[0] as Buffer, `stand-in ${id}`) }
       : {}),
     agency: row.agency_code ?? undefined,
+    agency_name: row.agency_name ?? undefined,
+    agency_name_en: row.agency_name_en ?? undefined,
     first_party: row.first_party,
     directorate_required: row.directorate_required,
     link_required: row.link_required,

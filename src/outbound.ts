@@ -26,6 +26,8 @@ export interface OutboundCall {
   max_bytes?: number;
   /** Hosts (host or host:port) on private networks that whoever registered this very address may name. */
   accept_private?: readonly string[];
+  /** For this call alone: the authority (PEM) that must have signed the other side's certificate, and our own certificate. */
+  tls?: { ca?: string; cert?: string; key?: string };
   signal?: AbortSignal | undefined;
 }
 
@@ -123,9 +125,10 @@ export function createOutbound({ private_hosts }: { private_hosts: readonly stri
     if (isIP(literal) && !mayReach(literal, is_accepted)) throw new OutboundError('refused_address', url.host);
     const { timeout_ms = 5000, max_bytes = 65_536 } = options;
     const limit = AbortSignal.timeout(timeout_ms);
+    const own_agent = options.tls && openAgent(is_accepted, options.tls);
     try {
       const answer = await request(url, {
-        dispatcher: is_accepted ? agents.private : agents.public,
+        dispatcher: own_agent ?? (is_accepted ? agents.private : agents.public),
         method: options.method ?? 'GET',
         headers: { 'user-agent': 'gapura', 'accept-encoding': 'identity', ...options.headers },
         body: options.body ?? null,
@@ -148,6 +151,8 @@ export function createOutbound({ private_hosts }: { private_hosts: readonly stri
       return { status, headers: flatten(answer.headers), body: Buffer.concat(chunks) };
     } catch (error) {
       throw toOutboundError(error, url.host, limit.aborted);
+    } finally {
+      await own_agent?.destroy();
     }
   };
 
@@ -181,7 +186,7 @@ export function createOutbound({ private_hosts }: { private_hosts: readonly stri
 
 // The look-up is part of connecting: the address that was checked is the one connected to, so a name that answers
 // differently the second time (DNS rebinding) gains nothing.
-function openAgent(accept_private: boolean): Agent {
+function openAgent(accept_private: boolean, tls: OutboundCall['tls'] = {}): Agent {
   const checked: LookupFunction = (hostname, options, callback) => {
     lookup(hostname, { ...options, all: true }, (error, found) => {
       const first = found?.[0];
@@ -193,7 +198,7 @@ function openAgent(accept_private: boolean): Agent {
     });
   };
   return new Agent({
-    connect: { lookup: checked, timeout: 5000 },
+    connect: { ...tls, lookup: checked, timeout: 5000 },
     allowH2: false,
     keepAliveTimeout: 4000,
     connections: 16,

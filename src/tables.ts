@@ -22,6 +22,12 @@ export interface Tables {
   oidc_records: OidcRecords;
   oidc_sessions: OidcSessions;
   signing_keys: SigningKeys;
+  applications: Applications;
+  links: Links;
+  link_holders: LinkHolders;
+  link_requests: LinkRequests;
+  link_notices: LinkNotices;
+  mails: Mails;
   sign_ins: SignIns;
   browsers: Browsers;
   audit_events: AuditEvents;
@@ -170,6 +176,66 @@ export interface ClientSecrets {
   last_used_at: Date | null;
 }
 
+// applications.ts
+
+export interface Applications {
+  id: string;
+  agency_code: string;
+  name: string;
+  about: string;
+  about_en: string;
+  url: string;
+  client_id: string | null;
+  verifier: string | null;
+  verifier_settings: ColumnType<Record<string, unknown>, string | undefined, string>;
+  sharing: Generated<'one_person' | 'same_organisation'>;
+  proof_lasts: number | null;
+  active: Generated<boolean>;
+}
+
+// links/store.ts
+
+export interface Links {
+  id: Generated<string>;
+  application_id: string;
+  account_id: string;
+  subject: string;
+  username: string;
+  display_name: string | null;
+  directorate: string | null;
+  label: string | null;
+  is_default: Generated<boolean>;
+  created_at: Timestamp;
+  verified_at: Timestamp;
+  stale_at: Date | null;
+}
+
+export interface LinkHolders {
+  application_id: string;
+  subject: string;
+  holder_id: string;
+}
+
+export interface LinkRequests {
+  id: Generated<string>;
+  application_id: string;
+  account_id: string;
+  subject: string;
+  username: string;
+  proved_at: Timestamp;
+  decision: 'granted' | 'refused' | null;
+  decided_by: string | null;
+  decided_at: Date | null;
+}
+
+// links/notices.ts
+
+export interface LinkNotices {
+  application_id: string;
+  jti: string;
+  received_at: Timestamp;
+}
+
 // oidc/store.ts
 
 export interface OidcRecords {
@@ -184,6 +250,8 @@ export interface OidcRecords {
   expires_at: Date;
   consumed_at: Date | null;
 }
+
+// oidc/session-store.ts
 
 export interface OidcSessions {
   uid: string;
@@ -215,6 +283,24 @@ export interface SigningKeys {
   created_at: Timestamp;
   current_at: Date | null;
   retired_at: Date | null;
+}
+
+// delivery/outbox.ts
+
+export interface Mails {
+  id: Generated<string>;
+  account_id: string | null;
+  to_address: string;
+  language: 'id' | 'en';
+  template: string;
+  values: Json<Record<string, string | number>>;
+  secret: string | null;
+  created_at: Timestamp;
+  tries: Generated<number>;
+  taken_until: Date | null;
+  because: string | null;
+  sent_at: Date | null;
+  given_up_at: Date | null;
 }
 
 // sign-in.ts

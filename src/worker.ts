@@ -5,8 +5,10 @@ import type { Database } from './database.ts';
 import { type Channel, deliverMail, purgeMails } from './delivery/outbox.ts';
 import { type JobLog, type Jobs, runPeriodically, work } from './jobs.ts';
 import { purgeLimits } from './limits.ts';
+import { purgeNotices } from './links/notices.ts';
 import type { RunningEngine } from './oidc/provider.ts';
 import { sendLogout, sweepSessions } from './oidc/session.ts';
+import { purgeSessions } from './oidc/session-store.ts';
 import { purgeRecords } from './oidc/store.ts';
 import { policy } from './policy.ts';
 import { purgeSignIns } from './sign-in.ts';
@@ -23,7 +25,9 @@ const duties: Duty[] = [
   { name: 'sweep sessions', every: 10, run: (_db, engine) => sweepSessions(engine.records) },
   { name: 'seal the audit', every: 60, run: (db) => sealAudit(db) },
   { name: 'purge records', every: 60, run: (db) => purgeAll(purgeRecords, db) },
+  { name: 'purge sessions', every: 60, run: (db) => purgeAll(purgeSessions, db) },
   { name: 'purge sign-ins', every: 300, run: (db) => purgeAll(purgeSignIns, db) },
+  { name: 'purge notices', every: 3600, run: (db) => purgeNotices(db) },
   { name: 'purge mails', every: 3600, run: (db) => purgeAll(purgeMails, db) },
   { name: 'purge limits', every: 300, run: (db) => purgeLimits(db) },
   { name: 'purge personal audit', every: 3600, run: (db) => purgePersonal(db, policy('audit.personal_retention')) },

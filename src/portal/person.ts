@@ -15,7 +15,7 @@ export interface Header {
   full_name: string;
   now: Date;
   zone: string;
-  current: 'home' | 'profile' | 'credentials';
+  current: 'home' | 'applications' | 'profile' | 'credentials';
 }
 
 export interface Person {

@@ -97,7 +97,7 @@ async function spend(db: Database, name: LimitName, key_hash: Buffer): Promise<S
   const counted = rows[0];
   if (counted) return { state: 'allowed', count: counted.count };
   const { rows: waits } = await sql<{ seconds: number }>`
-    SELECT ceil(extract(epoch FROM free_at - gapura_now()))::int AS seconds
+    SELECT ceil(extract(epoch FROM greatest(free_at, gapura_now()) - gapura_now()))::int AS seconds
     FROM limits WHERE name = ${name} AND key_hash = ${key_hash}`.execute(db);
   return { state: 'refused', retry_after: Math.max(1, waits[0]?.seconds ?? 1) };
 }

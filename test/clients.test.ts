@@ -70,6 +70,8 @@ describe('a client', () => {
     expect(await findClientMetadata(store, 'e-bpom')).toEqual({
       ...metadata,
       client_id: 'e-bpom',
+      agency_name: 'Badan Pengawas Obat dan Makanan',
+      agency_name_en: expect.any(String),
       client_secret: expect.any(String),
       agency: 'BPOM',
       first_party: true,

@@ -48,6 +48,14 @@ const login = {
   registration_href: '/registration?client_id=e-bpom',
   recovery_href: '/recovery?client_id=e-bpom',
 };
+const linking = {
+  client,
+  action: '/interaction/u1',
+  is_supported: true,
+  links: [],
+  values: { username: '' },
+  errors: {},
+};
 const choice = {
   client,
   action: '/interaction/u1',
@@ -62,6 +70,70 @@ const choice = {
 };
 const ways = [{ href: 'http://localhost:3001/', label: 'Kembali' }];
 
+const application = {
+  id: 'e-bpom',
+  name: 'e-BPOM',
+  agency: 'Badan Pengawas Obat dan Makanan',
+  about: 'Perizinan',
+  url: 'http://localhost:3001/',
+  is_supported: true,
+};
+const table = {
+  header: header('applications'),
+  agency: 'BPOM',
+  agencies: [{ code: 'BPOM', name: 'BPOM' }],
+  rows: [
+    { ...application, number: 21, links: 2, chips: [{ kind: 'good', text: 'Sudah' }], since: '1 Januari 2026' },
+    {
+      ...application,
+      id: 'cargolink',
+      is_supported: false,
+      number: 22,
+      links: 0,
+      chips: [{ kind: 'quiet', text: 'Belum' }],
+    },
+  ],
+  paging: {
+    from: 21,
+    to: 22,
+    total: 62,
+    page: 2,
+    last: 4,
+    addresses: { first: '/a', previous: '/b', next: '/c', last: '/d' },
+  },
+};
+const link = {
+  id: 'l1',
+  username: 'user_bpom',
+  display_name: null,
+  directorate: 'Pangan',
+  label: 'Kantor pusat',
+  is_default: true,
+  is_stale: true,
+  verified: 'Sabtu',
+  typed: 'Kantor pusat',
+};
+const detail = {
+  header: header('applications'),
+  application,
+  notice: { kind: 'good', text: 'Terhubung' },
+  next: '/portal/applications/lain/link',
+  links: [link, { ...link, id: 'l2', is_default: false, is_stale: false, label: null }],
+  requests: [{ username: 'user_lain', since: 'Sabtu' }],
+};
+const proof = {
+  header: header('applications'),
+  application,
+  action: '/portal/applications/e-bpom/link',
+  rest: 0,
+  values: { username: '' },
+  errors: {},
+};
+const removal = {
+  header: header('applications'),
+  link: { id: 'l1', username: 'user_bpom', application_id: 'e-bpom', application_name: 'e-BPOM' },
+};
+
 const samples: [view: string, state: string, data: object][] = [
   ['start', 'signed out', {}],
   ['start', 'signed in', { signed_in: { identifier: 'budi', role: 'trader' } }],
@@ -72,6 +144,11 @@ const samples: [view: string, state: string, data: object][] = [
   ['prompts/login', 'waiting', { ...login, waiting: 'tunggu' }],
   ['prompts/directorate', 'fresh', choice],
   ['prompts/directorate', 'refused', { ...choice, selected: 'd2', errors: { directorate: 'pilih' } }],
+  ['prompts/link', 'fresh', linking],
+  ['prompts/link', 'for a directorate', { ...linking, directorate: 'Pangan', links: [{ username: 'user_lain' }] }],
+  ['prompts/link', 'refused', { ...linking, values: { username: 'user_bpom' }, errors: { form: 'salah' } }],
+  ['prompts/link', 'missing', { ...linking, errors: { username: 'isi nama', password: 'isi sandi' } }],
+  ['prompts/link', 'not supported', { ...linking, is_supported: false }],
   ['prompts/no-directorate', 'with company', choice],
   ['prompts/no-directorate', 'without', { ...choice, organisation: undefined }],
   ['prompts/over', 'expired', { reason: 'expired', client, ways }],
@@ -81,6 +158,20 @@ const samples: [view: string, state: string, data: object][] = [
   ['portal/home', 'without', { header: header('home'), account }],
   ['portal/profile', 'with company', { header: header('profile'), organisation, account }],
   ['portal/profile', 'without', { header: header('profile'), account: { ...account, expires_at: null } }],
+  ['portal/applications', 'in the middle', table],
+  ['portal/applications', 'refused', { ...table, problem: 'pilih' }],
+  ['portal/applications', 'of an agency without any', { ...table, rows: [] }],
+  ['portal/applications', 'empty', { ...table, agency: '', agencies: [], rows: [] }],
+  ['portal/application', 'linked', detail],
+  ['portal/application', 'refused', { ...detail, links: [{ ...link, error: 'terlalu panjang' }] }],
+  ['portal/application', 'not linked', { ...detail, notice: undefined, links: [], requests: [] }],
+  ['portal/application', 'unsupported', { ...detail, application: { ...application, is_supported: false }, links: [] }],
+  ['portal/link', 'fresh', proof],
+  ['portal/link', 'of several', { ...proof, was_linked: true, rest: 2, skip: '/portal/applications/lain/link' }],
+  ['portal/link', 'refused', { ...proof, values: { username: 'user_bpom' }, errors: { form: 'salah' } }],
+  ['portal/link', 'missing', { ...proof, errors: { username: 'isi nama', password: 'isi sandi' } }],
+  ['portal/removal', 'of the only one', removal],
+  ['portal/removal', 'of the default', { ...removal, heir: 'user_bpom_ot' }],
   ['portal/credentials', '', { header: header('credentials') }],
   ['portal/registration', '', { back: ways[0] }],
   ['portal/recover', '', {}],

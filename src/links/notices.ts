@@ -115,7 +115,8 @@ async function verify(
     const { code, claim } = error as { code?: string; claim?: string };
     if (claim === 'iss') return 'invalid_issuer';
     if (claim === 'aud') return 'invalid_audience';
-    return code?.startsWith('ERR_JWS') || code?.startsWith('ERR_JWKS') ? 'invalid_key' : 'invalid_request';
+    const is_key_wrong = code === 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED' || code?.startsWith('ERR_JWKS');
+    return is_key_wrong ? 'invalid_key' : 'invalid_request';
   }
 }
 

@@ -22,6 +22,7 @@ import { type Limits, openLimits } from './limits.ts';
 import type { LinkStore } from './links/link.ts';
 import { describeClient } from './oidc/clients.ts';
 import { showEngineError } from './oidc/error-page.ts';
+import { showForwardPage } from './oidc/forward-page.ts';
 import { createEngine, type RunningEngine } from './oidc/provider.ts';
 import { findSignedIn } from './oidc/session.ts';
 import { createRequestSigner, hasSigningKeys, loadSigningKeys } from './oidc/signing-keys.ts';
@@ -194,14 +195,15 @@ async function isAnswering(db: Database): Promise<boolean> {
 /** The engine under the issuer's path, and RFC 8414's address of its metadata, where the path stands at the end (section 3.1). */
 function mountEngine(provider: RunningEngine['provider']): Koa.Middleware {
   const mounted = mount('/connect', provider as unknown as Koa);
-  return (ctx, next) => {
+  return async (ctx, next) => {
     if (ctx.path === '/.well-known/oauth-authorization-server/connect') {
       ctx.path = '/connect/.well-known/oauth-authorization-server';
       ctx.req.url = ctx.url;
     }
     // It resumes by its cookie alone; of a query there it would read what the request never was, and fail over it.
     if (/^\/connect\/auth\/[^/]+$/.test(ctx.path)) ctx.querystring = '';
-    return mounted(ctx, next);
+    await mounted(ctx, next);
+    showForwardPage(ctx);
   };
 }
 

@@ -144,6 +144,17 @@ const samples: [view: string, state: string, data: object][] = [
   ['prompts/login', 'waiting', { ...login, waiting: 'tunggu' }],
   ['prompts/directorate', 'fresh', choice],
   ['prompts/directorate', 'refused', { ...choice, selected: 'd2', errors: { directorate: 'pilih' } }],
+  [
+    'oidc/forward',
+    'two fields',
+    {
+      action: '/connect/session/end/confirm',
+      fields: [
+        { name: 'xsrf', value: 'x' },
+        { name: 'logout', value: 'yes' },
+      ],
+    },
+  ],
   ['prompts/link', 'fresh', linking],
   ['prompts/link', 'for a directorate', { ...linking, directorate: 'Pangan', links: [{ username: 'user_lain' }] }],
   ['prompts/link', 'refused', { ...linking, values: { username: 'user_bpom' }, errors: { form: 'salah' } }],

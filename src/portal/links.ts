@@ -6,8 +6,9 @@ import { type ApplicationRow, findApplicationRow } from '../applications.ts';
 import type { AuditRequest } from '../audit.ts';
 import { readForm } from '../http/form.ts';
 import { chooseDefault, removeLink, renameLink } from '../links/changes.ts';
-import { type LinkOutcome, proveLink } from '../links/link.ts';
+import { proveLink } from '../links/link.ts';
 import { findLink, listLinks } from '../links/store.ts';
+import { explainLink } from '../prompts/link.ts';
 import { page } from '../views.ts';
 import { addressOfDetail, addressOfLink, nameApplication, readIds, showDetail } from './applications.ts';
 import { readPerson } from './person.ts';
@@ -63,7 +64,7 @@ export async function submitLink(ctx: Context, store: PortalStore, account_id: s
     default:
       ctx.status = outcome.state === 'waiting' ? 429 : 422;
       if ('retry_after' in outcome && outcome.retry_after) ctx.set('retry-after', String(outcome.retry_after));
-      return showForm(ctx, store, account_id, row, username, { form: explain(ctx, outcome, row.name) });
+      return showForm(ctx, store, account_id, row, username, { form: explainLink(ctx.state.t, row.name, outcome) });
   }
 }
 
@@ -145,16 +146,6 @@ async function showForm(
     values: { username },
     errors,
   });
-}
-
-/** The words for each way in which the application did not say yes. */
-function explain(
-  { state: { t } }: Context,
-  outcome: Extract<LinkOutcome, { state: 'refused' | 'unavailable' | 'waiting' }>,
-  application: string,
-): string {
-  if (outcome.state === 'waiting') return t('errors.link.waiting', { minutes: Math.ceil(outcome.retry_after / 60) });
-  return t(`errors.link.${outcome.because}`, { application });
 }
 
 function requestOf(ctx: Context): AuditRequest {

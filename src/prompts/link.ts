@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { findApplicationOfClient } from '../applications.ts';
 import type { Database } from '../database.ts';
 import { readForm } from '../http/form.ts';
+import type { Translate } from '../i18n/messages.ts';
 import { type LinkOutcome, password_verifiers, proveLink } from '../links/link.ts';
 import { findServingLink, listLinks } from '../links/store.ts';
 import { page } from '../views.ts';
@@ -59,7 +60,7 @@ export const linkPrompt: Prompt = {
     // The engine asks again when what was linked belongs to another directorate than the chosen one.
     if (outcome.state === 'linked') return visit.finish({ link: {} });
     answer(visit, outcome);
-    return show(visit, username, { form: explain(visit, outcome) });
+    return show(visit, username, { form: explainLink(ctx.state.t, client.asking.name, outcome) });
   },
 };
 
@@ -77,15 +78,16 @@ function answer({ ctx }: Visit, outcome: LinkOutcome): void {
   if ('retry_after' in outcome && outcome.retry_after) ctx.set('Retry-After', String(outcome.retry_after));
 }
 
-/** The words for each way in which a link was not made. */
-function explain({ ctx, client }: Visit, outcome: Exclude<LinkOutcome, { state: 'linked' }>): string {
-  const { t } = ctx.state;
-  const application = client.asking.name;
+/** The words for each way in which a link was not made, for the pages of prompts and portal alike. */
+export function explainLink(
+  t: Translate,
+  application: string,
+  outcome: Exclude<LinkOutcome, { state: 'linked' }>,
+): string {
   switch (outcome.state) {
     case 'held':
       return t('errors.link.held', { application, username: outcome.username });
     case 'refused':
-      return t(`errors.link.${outcome.because}`, { application });
     case 'unavailable':
       return t(`errors.link.${outcome.because}`, { application });
     case 'waiting':

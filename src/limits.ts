@@ -46,6 +46,12 @@ export interface Limits {
    * @returns `allowed` with the tries counted so far, or `refused` with whole seconds to wait (RFC 9110 section 10.2.3)
    */
   spend(db: Database, name: LimitName, key: LimitKey): Promise<Spent>;
+  /** What stands on a counter, without paying: its tries, whether the free ones are used up, and seconds to wait. */
+  look(
+    db: Database,
+    name: LimitName,
+    key: LimitKey,
+  ): Promise<{ count: number; is_used_up: boolean; retry_after: number }>;
   /** Forgets a counter: the try was a success, and this counter was the person's own. */
   forget(db: Database, name: LimitName, key: LimitKey): Promise<void>;
   /**
@@ -62,6 +68,7 @@ export function openLimits(secret: Secret): Limits {
     Buffer.from(keyedHash(hash_key, JSON.stringify([name, key].flat())), 'base64url');
   return {
     spend: (db, name, key) => spend(db, name, hash(name, key)),
+    look: (db, name, key) => look(db, name, hash(name, key)),
     forget: async (db, name, key) => {
       await db.deleteFrom('limits').where('name', '=', name).where('key_hash', '=', hash(name, key)).execute();
     },
@@ -100,6 +107,14 @@ async function spend(db: Database, name: LimitName, key_hash: Buffer): Promise<S
     SELECT ceil(extract(epoch FROM greatest(free_at, gapura_now()) - gapura_now()))::int AS seconds
     FROM limits WHERE name = ${name} AND key_hash = ${key_hash}`.execute(db);
   return { state: 'refused', retry_after: Math.max(1, waits[0]?.seconds ?? 1) };
+}
+
+async function look(db: Database, name: LimitName, key_hash: Buffer) {
+  const { rows } = await sql<{ count: number; seconds: number }>`
+    SELECT count, ceil(extract(epoch FROM greatest(free_at, gapura_now()) - gapura_now()))::int AS seconds
+    FROM limits WHERE name = ${name} AND key_hash = ${key_hash} AND expires_at > gapura_now()`.execute(db);
+  const { count, seconds } = rows[0] ?? { count: 0, seconds: 0 };
+  return { count, is_used_up: count >= limits[name].free, retry_after: seconds };
 }
 
 // The wait that this very try has set is lifted with it, and so is any that free tries have set: people who sign in well

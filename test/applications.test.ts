@@ -99,7 +99,7 @@ describe('with 300 applications', () => {
     expect(new Set(of_agency.rows.map(({ agency_code }) => agency_code))).toEqual(new Set(['KEMENHUB']));
   });
 
-  test('and as many links of others, a page reads no other person’s links', async () => {
+  test('and 9,000 links of somebody else, each person’s counts are their own', async () => {
     await saveMany();
     await sql`INSERT INTO links (application_id, account_id, subject, username)
       SELECT id, ${tono}, 's' || n, 'u' || n FROM applications, generate_series(1, 30) AS n`.execute(db);

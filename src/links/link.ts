@@ -112,16 +112,17 @@ export async function proveLink(store: LinkStore, attempt: LinkTry): Promise<Lin
     }
     paid.push(() => limits.giveBack(db, limit, key, spent.count));
   }
-  const breaker = await limits.spend(db, 'link_breaker', application.id);
-  if (breaker.state === 'refused') {
+  const paused = await askBreaker(store, application.id);
+  if (paused > 0) {
     await giveBack();
-    return { state: 'unavailable', because: 'paused', retry_after: breaker.retry_after };
+    return { state: 'unavailable', because: 'paused', retry_after: paused };
   }
 
   const { username, password } = attempt;
   const verification = await verifier.verify(application.verifier_settings, { username, password }, store.tools);
   if (verification.state === 'unavailable') {
     await giveBack();
+    if (paused === 0) await limits.spend(db, 'link_breaker', application.id);
     return { state: 'unavailable', because: verification.because };
   }
   // It answered: the line is sound, whatever it said.
@@ -133,6 +134,19 @@ export async function proveLink(store: LinkStore, attempt: LinkTry): Promise<Lin
   await giveBack();
   await limits.forget(db, 'link_username', name_key);
   return outcome;
+}
+
+/**
+ * Whether an application may be called now. Only calls without an answer count; once they are too many, it is left alone for
+ * a while and then tried again by one at a time, who pays before the call.
+ * @returns seconds to wait; 0 to call; less than 0 to call as the one who tries again
+ */
+async function askBreaker({ db, limits }: LinkStore, application_id: string): Promise<number> {
+  const { is_used_up, retry_after } = await limits.look(db, 'link_breaker', application_id);
+  if (retry_after > 0) return retry_after;
+  if (!is_used_up) return 0;
+  const probe = await limits.spend(db, 'link_breaker', application_id);
+  return probe.state === 'refused' ? probe.retry_after : -1;
 }
 
 async function refuse(

@@ -1,6 +1,6 @@
 /** Notices that an application sends by itself: a user's password or account changed there, so its links must be proven again. */
 
-import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
+import { createRemoteJWKSet, customFetch, jwtVerify } from 'jose';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { type Application, findApplication } from '../applications.ts';
@@ -52,8 +52,6 @@ const noticeSchema = z.object({
   events: z.record(z.string(), z.unknown()),
 });
 
-const jwksSchema = z.looseObject({ keys: z.array(z.looseObject({ kty: z.string() })).max(50) });
-
 /**
  * Takes a Security Event Token (RFC 8417) of an application: signed by its key, issued by its address for us, at most five
  * minutes old, once. Unknown events are taken and change nothing.
@@ -63,15 +61,9 @@ export async function receiveNotice(store: NoticeStore, application_id: string, 
   const settings = httpSettings.safeParse(application?.verifier_settings);
   if (!application || !settings.data?.notices_jwks_uri) return { state: 'refused', err: 'authentication_failed' };
 
-  let keys: JSONWebKeySet;
-  try {
-    keys = await readKeys(store, settings.data.notices_jwks_uri, settings.data.private_hosts);
-  } catch (error) {
-    if (error instanceof OutboundError || error instanceof SyntaxError || error instanceof TypeError)
-      return { state: 'unavailable' };
-    throw error;
-  }
+  const keys = keysOf(store, application.id, settings.data.notices_jwks_uri, settings.data.private_hosts);
   const notice = await verify(token, keys, application, store.audience);
+  if (notice === 'unavailable') return { state: 'unavailable' };
   if (typeof notice === 'string') return { state: 'refused', err: notice };
   return inTransaction(store.db, async (tx) => {
     if (!(await takeNotice(tx, application.id, notice.jti))) return { state: 'taken', marked: 0 };
@@ -83,24 +75,40 @@ export async function receiveNotice(store: NoticeStore, application_id: string, 
   });
 }
 
-async function readKeys({ call }: NoticeStore, uri: string, accept_private: string[]): Promise<JSONWebKeySet> {
-  const { status, body } = await call(uri, { timeout_ms: 3000, max_bytes: 65_536, accept_private });
-  const read = status === 200 ? jwksSchema.safeParse(JSON.parse(body.toString('utf8'))) : undefined;
-  // An application that is out of order for a moment must send its notice again, not give it up.
-  if (!read?.success) throw new TypeError('no set of keys');
-  return read.data as JSONWebKeySet;
+type Keys = ReturnType<typeof createRemoteJWKSet>;
+
+const known_keys = new Map<string, Keys>();
+
+/**
+ * The keys of an application, read from it when they are needed and at most every half minute again: whoever sends us
+ * forgeries cannot make us flood it.
+ */
+function keysOf({ call }: NoticeStore, application_id: string, uri: string, accept_private: string[]): Keys {
+  const name = JSON.stringify([application_id, uri, accept_private]);
+  const known = known_keys.get(name);
+  if (known) return known;
+  const keys = createRemoteJWKSet(new URL(uri), {
+    cooldownDuration: 30_000,
+    cacheMaxAge: 300_000,
+    [customFetch]: async (url) => {
+      const { status, body } = await call(url, { timeout_ms: 3000, max_bytes: 65_536, accept_private });
+      return new Response(new Uint8Array(body), { status });
+    },
+  });
+  known_keys.set(name, keys);
+  return keys;
 }
 
 type Refusal = Extract<NoticeOutcome, { state: 'refused' }>['err'];
 
 async function verify(
   token: string,
-  keys: JSONWebKeySet,
+  keys: Keys,
   application: Application,
   audience: string,
-): Promise<z.output<typeof noticeSchema> | Refusal> {
+): Promise<z.output<typeof noticeSchema> | Refusal | 'unavailable'> {
   try {
-    const { payload } = await jwtVerify(token, createLocalJWKSet(keys), {
+    const { payload } = await jwtVerify(token, keys, {
       issuer: application.url,
       audience,
       typ: 'secevent+jwt',
@@ -112,7 +120,10 @@ async function verify(
     const read = noticeSchema.safeParse(payload);
     return read.success ? read.data : 'invalid_request';
   } catch (error) {
+    // An application that is out of order for a moment must send its notice again, not give it up.
+    if (error instanceof OutboundError) return 'unavailable';
     const { code, claim } = error as { code?: string; claim?: string };
+    if (code && ['ERR_JOSE_GENERIC', 'ERR_JWKS_INVALID', 'ERR_JWKS_TIMEOUT'].includes(code)) return 'unavailable';
     if (claim === 'iss') return 'invalid_issuer';
     if (claim === 'aud') return 'invalid_audience';
     const is_key_wrong = code === 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED' || code?.startsWith('ERR_JWKS');

@@ -93,6 +93,7 @@ async function audit(): Promise<[string, string, object][]> {
 const withoutLimits = (store: LinkStore): LinkStore => ({
   ...store,
   limits: {
+    look: async () => ({ count: 0, is_used_up: false, retry_after: 0 }),
     spend: async () => ({ state: 'allowed', count: 1 }),
     forget: async () => undefined,
     giveBack: async () => undefined,

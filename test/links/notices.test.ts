@@ -279,6 +279,7 @@ describe('refused, and nothing is due, is a notice', () => {
 
 describe('while the application’s keys cannot be read, it is asked to send the notice again', () => {
   const keys = JSON.stringify({ keys: [] });
+  let turn = 0;
   test.each([
     ['nobody is there', () => application.stop()],
     ['they are no JSON', () => answer(200, '<html>')],
@@ -289,6 +290,10 @@ describe('while the application’s keys cannot be read, it is asked to send the
     ['they stand elsewhere', () => answer(302, '', { location: `http://${application.host}/lain` })],
     ['they are endless', () => answer(200, ' '.repeat(70_000))],
   ])('%s', async (_what, break_down) => {
+    // At an address where they were never read: keys that are known serve a while longer.
+    turn += 1;
+    const notices_jwks_uri = `http://${application.host}/jwks?turn=${turn}`;
+    await registerApplication(gapura, 'satu', application, { settings: { notices_jwks_uri } });
     await linkAs(links, 'budi', 'satu', 'user_bpom');
     const token = await application.sign(claims());
     await break_down();
@@ -300,6 +305,23 @@ describe('while the application’s keys cannot be read, it is asked to send the
     await application.start();
     expect(await push(token)).toMatchObject(taken);
     expect(await stale()).toEqual(['user_bpom']);
+  });
+
+  test('but keys that are known serve on, and forgeries do not make us ask for them again and again', async () => {
+    await linkAs(links, 'budi', 'satu', 'user_bpom');
+    expect(await push(await application.sign(claims()))).toMatchObject(taken);
+    let asked = 0;
+    application.answer = (_, res) => {
+      asked += 1;
+      res.writeHead(500).end();
+    };
+    const forged = await Promise.all(
+      Array.from({ length: 20 }, (_, at) => application.sign(claims(), { kid: `palsu-${at}` })),
+    );
+    for (const token of forged) await push(token);
+    expect(asked).toBeLessThanOrEqual(1);
+    expect(await push(await application.sign(claims()))).toMatchObject(taken);
+    application.answer = undefined;
   });
 
   async function answer(status: number, body: string, headers: Record<string, string> = {}): Promise<void> {

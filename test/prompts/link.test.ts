@@ -308,7 +308,7 @@ describe('an answer', () => {
   });
 
   test('while the application keeps silent ends in time with its own sentence, and others are served meanwhile', async () => {
-    const party = await openLinkingParty('lambat', {}, { settings: { timeout: 1000 } });
+    const party = await openLinkingParty('lambat', {}, { settings: { timeout: 3000 } });
     const asked = await beginAsked('budi', { party });
     let arrived = false;
     application.answer = () => {

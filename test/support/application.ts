@@ -71,7 +71,7 @@ export async function startApplication(
   const jwk: JWK = { ...(await exportJWK(publicKey)), kid: 'kunci-1', alg: 'ES256', use: 'sig' };
   const listen: RequestListener = (req, res) => {
     if (application.answer) return application.answer(req, res);
-    if (req.url === '/jwks') return send(res, { keys: [jwk] });
+    if (req.url?.startsWith('/jwks')) return send(res, { keys: [jwk] });
     void answerHonestly(application, req, res);
   };
   const open = () => (tls ? createSecureServer(tls, listen) : createServer(listen));

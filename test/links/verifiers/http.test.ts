@@ -97,7 +97,7 @@ async function startGround(behaviour: Behaviour): Promise<VerifierGround> {
     tools,
     settings: {
       endpoint: application.endpoint,
-      timeout: 500,
+      timeout: 1000,
       // Whatever the port, so that nothing but staying where it was sent keeps it from straying.
       private_hosts: ['127.0.0.1'],
       ...(is_strange ? { authority: known.cert } : {}),

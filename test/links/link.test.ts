@@ -492,6 +492,20 @@ describe('an application that does not answer', () => {
     expect(await prove('budi', 'user_umum', own_password, 'tiga')).toMatchObject({ state: 'linked' });
   });
 
+  test('is not one that is merely being asked: calls under way are no failures', async () => {
+    let release = () => {};
+    const gate = new Promise<void>((open) => {
+      release = open;
+    });
+    application.before = () => gate;
+    const proofs = Array.from({ length: 8 }, (_, at) =>
+      prove(['budi', 'sari', 'tono'][at % 3] ?? '', `nama_${at}`, wrong),
+    );
+    while (application.asked.length < 8) await new Promise((done) => setImmediate(done));
+    release();
+    expect((await Promise.all(proofs)).map(({ state }) => state)).toEqual(Array(8).fill('refused'));
+  });
+
   test('is tried again after the wait, by one at a time, and waits longer when it fails again', async () => {
     await breakCircuit();
     await application.stop();

@@ -1,48 +1,28 @@
 /** Create SSO in a real browser: Budi proves both of his user names, e-BPOM follows the directorate, and an unplugged e-BPOM holds nobody up. */
 
-import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
 import type { Page } from 'playwright-core';
-import { demo_password, e_bpom_password } from '../../src/demo/people.ts';
-import { type Browser, expectNoAxeViolations, expectQuiet, openBrowser } from '../support/browser.ts';
-import { type DemoProcess, startDemo } from '../support/demo.ts';
-import { createTestDatabase, type TestDatabase } from '../support/postgres.ts';
+import { e_bpom_password } from '../../src/demo/people.ts';
+import { type Browser, expectNoAxeViolations, expectQuiet } from '../support/browser.ts';
+import { type DemoProcess, openStage, type Stage, signInAt, textOf } from '../support/demo.ts';
+import type { TestDatabase } from '../support/postgres.ts';
 
+let stage: Stage;
 let browser: Browser;
 let database: TestDatabase;
-let data_folder: string;
 let demo: DemoProcess;
 
 beforeAll(async () => {
-  data_folder = await mkdtemp(join(tmpdir(), 'gapura-link-'));
-  database = await createTestDatabase();
-  demo = await startDemo({ data_folder, database_url: database.url });
-  browser = await openBrowser();
+  stage = await openStage();
+  ({ browser, database, demo } = stage);
 });
 
-afterAll(async () => {
-  await browser?.close();
-  await demo?.stop();
-  await database?.drop();
-  await rm(data_folder, { recursive: true, force: true });
-});
+afterAll(() => stage?.close());
 
 const food = 'Inspeksi dan Sertifikasi Produk Pangan';
 const medicine = 'Inspeksi dan Sertifikasi Obat Tradisional, Kosmetik, dan Produk Komplemen';
-
-async function text(page: Page): Promise<string> {
-  return (await page.locator('body').innerText()).replace(/\s+/g, ' ');
-}
-
-async function signIn(page: Page, identifier: string): Promise<void> {
-  await page.fill('#identifier', identifier);
-  await page.fill('#password', demo_password);
-  await page.click('#submit');
-}
 
 async function link(page: Page, username: string, password = e_bpom_password): Promise<void> {
   await page.goto(`${demo.gapura}/portal/applications/e-bpom/link`);
@@ -56,7 +36,7 @@ async function openEBpom(page: Page, directorate: string): Promise<string> {
   await page.getByText(/^(Login|Pilih Direktorat)$/).click();
   await page.selectOption('#directorate', { label: directorate });
   await page.click('#submit');
-  return text(page);
+  return textOf(page);
 }
 
 test.each([
@@ -67,19 +47,19 @@ test.each([
   async (_name, scripts, who) => {
     const { page, close } = await browser.newVisitor({ scripts, ...(scripts ? {} : { width: 320 }) });
     await page.goto(`${demo.gapura}/portal`);
-    await signIn(page, who);
+    await signInAt(page, who);
     await page.goto(`${demo.gapura}/portal/applications`);
-    expect(await text(page)).toMatch(/CargoLink.*Belum didukung.*e-BPOM.*Belum teregistrasi.*Data 1 - 3 dari 3/s);
+    expect(await textOf(page)).toMatch(/CargoLink.*Belum didukung.*e-BPOM.*Belum teregistrasi.*Data 1 - 3 dari 3/s);
     if (scripts) await expectNoAxeViolations(page);
 
     await link(page, 'user_bpom', 'bukan kata sandinya');
-    expect(await text(page)).toContain('Nama pengguna atau kata sandi aplikasi e-BPOM tidak sesuai');
+    expect(await textOf(page)).toContain('Nama pengguna atau kata sandi aplikasi e-BPOM tidak sesuai');
     await link(page, 'user_bpom');
     await link(page, 'user_bpom_ot');
-    expect(await text(page)).toMatch(/user_bpom.*user_bpom_ot/s);
+    expect(await textOf(page)).toMatch(/user_bpom.*user_bpom_ot/s);
     if (scripts) await expectNoAxeViolations(page);
     await page.goto(`${demo.gapura}/portal/applications`);
-    expect(await text(page)).toMatch(/e-BPOM.*Sudah teregistrasi.*2/s);
+    expect(await textOf(page)).toMatch(/e-BPOM.*Sudah teregistrasi.*2/s);
 
     expect(await openEBpom(page, food)).toMatch(/Pengguna e-BPOM user_bpom(?!_)/);
     expect(await openEBpom(page, medicine)).toContain('Pengguna e-BPOM user_bpom_ot');
@@ -91,7 +71,7 @@ test.each([
     }
     expect(await openEBpom(page, food)).not.toContain('Pengguna e-BPOM');
     await page.goto(`${demo.inbox}/inbox`);
-    expect(await text(page)).toMatch(/dilepas.*terhubung|dilepas.*dihubungkan/s);
+    expect(await textOf(page)).toMatch(/dilepas.*terhubung|dilepas.*dihubungkan/s);
     expectQuiet(page);
     await close();
   },
@@ -100,7 +80,7 @@ test.each([
 test('with its endpoint unplugged or dumb, e-BPOM is told about clearly, and every other page is as quick as before', async () => {
   const { page, close } = await browser.newVisitor();
   await page.goto(`${demo.gapura}/portal`);
-  await signIn(page, 'tono');
+  await signInAt(page, 'tono');
   const sockets: Socket[] = [];
   const dumb: Server = createServer((socket) => void sockets.push(socket.on('error', () => undefined)));
   await new Promise<void>((done) => dumb.listen(0, '127.0.0.1', done));
@@ -118,10 +98,10 @@ test('with its endpoint unplugged or dumb, e-BPOM is told about clearly, and eve
   // Somebody else signs in while the call hangs.
   const other = await browser.newVisitor();
   await other.page.goto(`${demo.gapura}/portal`);
-  await signIn(other.page, 'sari');
-  expect(await text(other.page)).toContain('sari');
+  await signInAt(other.page, 'sari');
+  expect(await textOf(other.page)).toContain('sari');
   await waiting;
-  expect(await text(page)).toContain('terlalu lama menjawab');
+  expect(await textOf(page)).toContain('terlalu lama menjawab');
 
   dumb.close();
   for (const socket of sockets) socket.destroy();
@@ -129,14 +109,14 @@ test('with its endpoint unplugged or dumb, e-BPOM is told about clearly, and eve
   const said: string[] = [];
   for (let tries = 0; tries < 6; tries++) {
     await link(page, `tono_bpom_${tries}`);
-    said.push(await text(page));
+    said.push(await textOf(page));
   }
   expect(said[0]).toContain('tidak dapat dihubungi');
   // After some calls without an answer nobody waits for it any more.
   expect(said.at(-1)).toContain('kami menunggu sebentar');
   await page.goto(demo.e_bpom);
   await page.getByText('Login', { exact: true }).click();
-  expect(await text(page)).toContain('Selamat Datang, Tono');
+  expect(await textOf(page)).toContain('Selamat Datang, Tono');
   await other.close();
   await close();
 });

@@ -1,8 +1,5 @@
 /** A newcomer's walk through the demonstration in a real browser: one sign-in, directorates, a second application, one sign-out. */
 
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { demo_password } from '../../src/demo/people.ts';
@@ -10,32 +7,24 @@ import {
   type Browser,
   expectNoAxeViolations,
   expectQuiet,
-  openBrowser,
   type Visitor,
   type VisitorOptions,
 } from '../support/browser.ts';
 import { moveClock, resetClock } from '../support/clock.ts';
-import { type DemoProcess, startDemo } from '../support/demo.ts';
-import { createTestDatabase, type TestDatabase } from '../support/postgres.ts';
+import { type DemoProcess, openStage, type Stage, signInAt, textOf } from '../support/demo.ts';
+import type { TestDatabase } from '../support/postgres.ts';
 
+let stage: Stage;
 let browser: Browser;
 let database: TestDatabase;
-let data_folder: string;
 let demo: DemoProcess;
 
 beforeAll(async () => {
-  data_folder = await mkdtemp(join(tmpdir(), 'gapura-journey-'));
-  database = await createTestDatabase();
-  demo = await startDemo({ data_folder, database_url: database.url });
-  browser = await openBrowser();
+  stage = await openStage();
+  ({ browser, database, demo } = stage);
 });
 
-afterAll(async () => {
-  await browser?.close();
-  await demo?.stop();
-  await database?.drop();
-  await rm(data_folder, { recursive: true, force: true });
-});
+afterAll(() => stage?.close());
 
 const food = 'Inspeksi dan Sertifikasi Produk Pangan';
 const medicine = 'Inspeksi dan Sertifikasi Obat Tradisional, Kosmetik, dan Produk Komplemen';
@@ -61,20 +50,10 @@ async function look(page: Page, { scripts = true }: VisitorOptions): Promise<voi
   expect(needed).toBeLessThanOrEqual(width);
 }
 
-async function signIn(page: Page, identifier: string, password = demo_password): Promise<void> {
-  await page.fill('#identifier', identifier);
-  await page.fill('#password', password);
-  await page.click('#submit');
-}
-
 async function openEBpomAs(page: Page, identifier: string): Promise<void> {
   await page.goto(demo.e_bpom);
   await page.getByText('Login', { exact: true }).click();
-  await signIn(page, identifier);
-}
-
-async function text(page: Page): Promise<string> {
-  return (await page.locator('body').innerText()).replace(/\s+/g, ' ');
+  await signInAt(page, identifier);
 }
 
 describe.each<[string, VisitorOptions]>([
@@ -87,7 +66,7 @@ describe.each<[string, VisitorOptions]>([
       // Screen D4.
       await page.goto(demo.e_bpom);
       await look(page, options);
-      expect(await text(page)).toMatch(
+      expect(await textOf(page)).toMatch(
         /BADAN POM.*Home.*About.*Help.*LOGIN.*Registrasi.*Lupa Password.*User Online : 0.*DIAGRAM ALIR E-LICENSING BPOM/s,
       );
       expect(await page.locator('ol li').count()).toBe(8);
@@ -104,18 +83,18 @@ describe.each<[string, VisitorOptions]>([
       // The sign-in, wrong at first.
       await page.getByText('Login', { exact: true }).click();
       await look(page, options);
-      expect(await text(page)).toContain('untuk melanjutkan ke e-BPOM');
-      await signIn(page, 'budi', 'bukan kata sandinya');
+      expect(await textOf(page)).toContain('untuk melanjutkan ke e-BPOM');
+      await signInAt(page, 'budi', 'bukan kata sandinya');
       const wrong_password = await page.locator('main').innerText();
       await look(page, options);
-      await signIn(page, 'siapakah', 'bukan kata sandinya');
+      await signInAt(page, 'siapakah', 'bukan kata sandinya');
       expect(await page.locator('main').innerText()).toBe(wrong_password);
       expect(wrong_password).toContain('Nama pengguna atau kata sandi salah');
       expect(await page.inputValue('#password')).toBe('');
-      await signIn(page, 'budi');
+      await signInAt(page, 'budi');
 
       // Screen D5.
-      expect(await text(page)).toMatch(/Pilih Direktorat.*PT Contoh Pangan Nusantara/s);
+      expect(await textOf(page)).toMatch(/Pilih Direktorat.*PT Contoh Pangan Nusantara/s);
       await look(page, options);
       await page.selectOption('#directorate', { label: food });
       await page.click('#submit');
@@ -123,7 +102,7 @@ describe.each<[string, VisitorOptions]>([
       // Screen D6.
       expect(page.url()).toBe(`${demo.e_bpom}/`);
       await look(page, options);
-      const d6 = await text(page);
+      const d6 = await textOf(page);
       for (const words of [
         'Selamat Datang, Budi Contoh Santoso',
         'Anda Login sebagai Trader',
@@ -144,13 +123,13 @@ describe.each<[string, VisitorOptions]>([
       expect(await page.locator('#password').count()).toBe(0);
       await page.selectOption('#directorate', { label: medicine });
       await page.click('#submit');
-      expect(await text(page)).toContain(medicine);
+      expect(await textOf(page)).toContain(medicine);
 
       // Portal INSW, at once: screen D7, every field.
       await page.goto(demo.portal_insw);
       expect(page.url()).toBe(`${demo.portal_insw}/`);
       await look(page, options);
-      const d7 = await text(page);
+      const d7 = await textOf(page);
       for (const field of [
         'Selamat datang di Portal Aplikasi Indonesia National Single Window',
         'PT Contoh Pangan Nusantara',
@@ -175,7 +154,7 @@ describe.each<[string, VisitorOptions]>([
       // The portal: screen D2's cards.
       await page.goto(`${demo.gapura}/portal`);
       await look(page, options);
-      const d2 = await text(page);
+      const d2 = await textOf(page);
       expect(d2).toMatch(/budi \[trader\]/);
       expect(d2).toMatch(/\d{4} pukul \d\d\.\d\d WIB/);
       for (const field of [
@@ -187,18 +166,18 @@ describe.each<[string, VisitorOptions]>([
         expect(d2).toContain(field);
       await page.goto(`${demo.gapura}/portal/profile`);
       await look(page, options);
-      expect(await text(page)).toContain('EDI-CPN-0101');
+      expect(await textOf(page)).toContain('EDI-CPN-0101');
 
       // One sign-out closes all of them.
       await page.goto(demo.e_bpom);
-      expect(await text(page)).toContain('Selamat Datang');
+      expect(await textOf(page)).toContain('Selamat Datang');
       await page.getByText('Keluar', { exact: true }).click();
       await look(page, options);
-      expect(await text(page)).toMatch(/Keluar dari semua aplikasi\?.*e-BPOM.*Portal INSW/s);
+      expect(await textOf(page)).toMatch(/Keluar dari semua aplikasi\?.*e-BPOM.*Portal INSW/s);
       await page.click('#submit');
       expect(page.url()).toContain(`${demo.e_bpom}/signed-out`);
       await look(page, options);
-      expect(await text(page)).toContain('Masuk kembali');
+      expect(await textOf(page)).toContain('Masuk kembali');
 
       await expectEnded(page, demo.portal_insw, 'diakhiri karena Anda keluar');
       await page.goto(`${demo.gapura}/portal`);
@@ -211,7 +190,7 @@ describe.each<[string, VisitorOptions]>([
 async function expectEnded(page: Page, address: string, words: string): Promise<void> {
   for (;;) {
     await page.goto(address);
-    if ((await text(page)).includes(words)) return;
+    if ((await textOf(page)).includes(words)) return;
   }
 }
 
@@ -219,32 +198,32 @@ test('Tono, who has one directorate, is not asked; he sees his own company and n
   await withVisitor({}, async (page) => {
     await openEBpomAs(page, 'tono');
     expect(page.url()).toBe(`${demo.e_bpom}/`);
-    const seen = await text(page);
+    const seen = await textOf(page);
     expect(seen).toMatch(/Selamat Datang, Tono.*PT Contoh Kosmetika Jaya/s);
     await page.goto(demo.portal_insw);
-    expect((await text(page)) + seen).not.toMatch(/Budi|Pangan Nusantara/);
+    expect((await textOf(page)) + seen).not.toMatch(/Budi|Pangan Nusantara/);
   });
 });
 
 test('who has no user in any directorate gets an explanation and a way back to the application', async () => {
   await withVisitor({}, async (page) => {
     await openEBpomAs(page, 'layanan');
-    expect(await text(page)).toMatch(/Belum ada direktorat untuk Anda.*Hubungi kami/s);
+    expect(await textOf(page)).toMatch(/Belum ada direktorat untuk Anda.*Hubungi kami/s);
     await look(page, {});
     await page.click('#cancel');
     expect(page.url()).toContain(demo.e_bpom);
-    expect(await text(page)).toContain('Masuk lagi');
+    expect(await textOf(page)).toContain('Masuk lagi');
   });
 });
 
 test('the other way round: Portal INSW first, then e-BPOM without a password', async () => {
   await withVisitor({ scripts: false }, async (page) => {
     await page.goto(demo.portal_insw);
-    await signIn(page, 'tono');
-    expect(await text(page)).toContain('PT Contoh Kosmetika Jaya');
+    await signInAt(page, 'tono');
+    expect(await textOf(page)).toContain('PT Contoh Kosmetika Jaya');
     await page.goto(demo.e_bpom);
     await page.getByText('Login', { exact: true }).click();
-    expect(await text(page)).toContain('Selamat Datang, Tono');
+    expect(await textOf(page)).toContain('Selamat Datang, Tono');
   });
 });
 
@@ -258,22 +237,22 @@ test('everything is there in English', async () => {
     await look(page, {});
     await page.getByText('Login', { exact: true }).click();
     expect(await page.locator('html').getAttribute('lang')).toBe('en');
-    expect(await text(page)).toContain('Sign in');
-    await signIn(page, 'budi', 'wrong');
-    expect(await text(page)).toMatch(/user name or password is wrong/i);
-    await signIn(page, 'budi');
-    expect(await text(page)).toContain('directorate');
+    expect(await textOf(page)).toContain('Sign in');
+    await signInAt(page, 'budi', 'wrong');
+    expect(await textOf(page)).toMatch(/user name or password is wrong/i);
+    await signInAt(page, 'budi');
+    expect(await textOf(page)).toContain('directorate');
     await look(page, {});
     await page.selectOption('#directorate', { label: food });
     await page.click('#submit');
     await look(page, {});
     await page.goto(`${demo.gapura}/portal`);
-    expect(await text(page)).toMatch(/WIB/);
+    expect(await textOf(page)).toMatch(/WIB/);
     await look(page, {});
     await page.goto(`${demo.gapura}/portal/sign-out`);
-    expect(await text(page)).toContain('Sign out');
+    expect(await textOf(page)).toContain('Sign out');
     await page.getByText('Bahasa Indonesia').click();
-    expect(await text(page)).toContain('Keluar');
+    expect(await textOf(page)).toContain('Keluar');
     await page.click('#submit');
     await look(page, {});
     await page.getByText('Masuk', { exact: true }).click();
@@ -291,7 +270,7 @@ test('by keyboard alone', async () => {
     for (let presses = 0; (await focused()) !== 'password' && presses < 4; presses++) await page.keyboard.press('Tab');
     await page.keyboard.type(demo_password);
     await Promise.all([page.waitForURL(`${demo.gapura}/portal`), page.keyboard.press('Enter')]);
-    expect(await text(page)).toContain('tono [trader]');
+    expect(await textOf(page)).toContain('tono [trader]');
   });
 });
 
@@ -303,9 +282,9 @@ describe('coming back', () => {
         await tab.goto(demo.e_bpom);
         await tab.getByText('Login', { exact: true }).click();
       }
-      await signIn(page, 'tono');
-      await signIn(other, 'tono');
-      for (const tab of [page, other]) expect(await text(tab)).toContain('Selamat Datang, Tono');
+      await signInAt(page, 'tono');
+      await signInAt(other, 'tono');
+      for (const tab of [page, other]) expect(await textOf(tab)).toContain('Selamat Datang, Tono');
       const form = page.url();
       await page.goBack();
       await page.goForward();
@@ -318,12 +297,12 @@ describe('coming back', () => {
       await page.goto(demo.e_bpom);
       await page.getByText('Login', { exact: true }).click();
       const address = page.url();
-      await signIn(page, 'tono');
-      expect(await text(page)).toContain('Selamat Datang');
+      await signInAt(page, 'tono');
+      expect(await textOf(page)).toContain('Selamat Datang');
       await page.goto(address);
       await look(page, {});
       await page.getByText('Kembali ke e-BPOM').click();
-      expect(await text(page)).toContain('Selamat Datang, Tono');
+      expect(await textOf(page)).toContain('Selamat Datang, Tono');
     });
   });
 
@@ -333,8 +312,8 @@ describe('coming back', () => {
       await page.getByText('Login', { exact: true }).click();
       await moveClock(database.db, 3700, [demo]);
       try {
-        await signIn(page, 'tono');
-        expect(await text(page)).toMatch(/kedaluwarsa|tidak berlaku/);
+        await signInAt(page, 'tono');
+        expect(await textOf(page)).toMatch(/kedaluwarsa|tidak berlaku/);
         await look(page, {});
         await page.getByText('Kembali ke e-BPOM').click();
         expect(page.url()).toContain(demo.e_bpom);

@@ -2,9 +2,16 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Page } from 'playwright-core';
+import { demo_password } from '../../src/demo/people.ts';
+import { type Browser, openBrowser } from './browser.ts';
 import type { Movable } from './clock.ts';
+import { createTestDatabase, type TestDatabase } from './postgres.ts';
 
 export interface DemoProcess extends Movable {
   gapura: string;
@@ -61,6 +68,45 @@ export async function startDemo(options: DemoOptions): Promise<DemoProcess> {
       await answer;
     },
   };
+}
+
+/** The demonstration over a test's database, with a browser in front of it. */
+export interface Stage {
+  browser: Browser;
+  database: TestDatabase;
+  demo: DemoProcess;
+  close(): Promise<void>;
+}
+
+/** Sets the stage of a journey. */
+export async function openStage(): Promise<Stage> {
+  const data_folder = await mkdtemp(join(tmpdir(), 'gapura-journey-'));
+  const database = await createTestDatabase();
+  const demo = await startDemo({ data_folder, database_url: database.url });
+  const browser = await openBrowser();
+  return {
+    browser,
+    database,
+    demo,
+    async close() {
+      await browser.close();
+      await demo.stop();
+      await database.drop();
+      await rm(data_folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The words of a page, on one line. */
+export async function textOf(page: Page): Promise<string> {
+  return (await page.locator('body').innerText()).replace(/\s+/g, ' ');
+}
+
+/** Signs in on the sign-in page that is open. */
+export async function signInAt(page: Page, identifier: string, password = demo_password): Promise<void> {
+  await page.fill('#identifier', identifier);
+  await page.fill('#password', password);
+  await page.click('#submit');
 }
 
 /** Runs it to its end, for starts that must fail; gives exit code and words. */

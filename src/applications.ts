@@ -48,7 +48,7 @@ export async function listApplications(
     .$if(agency_code !== undefined, (query) => query.where('p.agency_code', '=', agency_code ?? ''));
   const { total } = await wanted.select(sql<number>`count(*)::int`.as('total')).executeTakeFirstOrThrow();
   const rows = await selectRows(wanted, account_id)
-    .orderBy('p.name')
+    .orderBy(sql`lower(p.name)`)
     .orderBy('p.id')
     .limit(size)
     .offset((page - 1) * size)

@@ -203,7 +203,7 @@ function mountEngine(provider: RunningEngine['provider']): Koa.Middleware {
     // It resumes by its cookie alone; of a query there it would read what the request never was, and fail over it.
     if (/^\/connect\/auth\/[^/]+$/.test(ctx.path)) ctx.querystring = '';
     await mounted(ctx, next);
-    showForwardPage(ctx);
+    await showForwardPage(ctx);
   };
 }
 

@@ -99,10 +99,13 @@ function lanesOf(
   browser_hash: Buffer | undefined,
   attempt: PasswordTry,
 ): Lane[] {
-  const who = account ? `account ${account.id}` : `name ${canonical}`;
   if (account?.knows_browser && browser_hash) {
-    return [{ limit: 'sign_in_browser', key: [who, browser_hash.toString('base64url')], is_shared: false, tries: 0 }];
+    return [
+      { limit: 'sign_in_browser', key: [account.id, browser_hash.toString('base64url')], is_shared: false, tries: 0 },
+    ];
   }
+  // By the name as typed, never by whose it is: counters that were shared would tell which names belong together.
+  const who = `name ${canonical}`;
   const { address } = attempt.request;
   return [
     { limit: 'sign_in_address', key: [address], is_shared: true, tries: 0 },

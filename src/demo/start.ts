@@ -230,7 +230,9 @@ ${lines.join('\n')}
   Sign in as      ${names}
   Password        ${demo_password}
 
-  Ctrl-C stops everything; the data stays in the folder data.
+  At e-BPOM       user_bpom, user_bpom_ot (to link in the portal), password ${e_bpom_password}
+
+  Ctrl-C stops everything; the data stays.
 
 `;
 }

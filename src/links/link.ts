@@ -8,7 +8,16 @@ import type { Limits } from '../limits.ts';
 import { findOrganisationOf } from '../organisations.ts';
 import type { OutboundAnswer, OutboundCall } from '../outbound.ts';
 import { tell } from './letters.ts';
-import { addRequest, type Link, lineUp, listHolders, type ProvenName, takeName, writeLink } from './store.ts';
+import {
+  addRequest,
+  dropRequest,
+  type Link,
+  lineUp,
+  listHolders,
+  type ProvenName,
+  takeName,
+  writeLink,
+} from './store.ts';
 import { httpVerifier } from './verifiers/http.ts';
 
 /** What an application said about a user name and its password. */
@@ -121,6 +130,8 @@ export async function proveLink(store: LinkStore, attempt: LinkTry): Promise<Lin
   const { username, password } = attempt;
   const verification = await verifier.verify(application.verifier_settings, { username, password }, store.tools);
   if (verification.state === 'unavailable') {
+    // An answer that makes no sense may be the fault of what was typed: it counts against the person, not the application.
+    if (verification.because === 'broken') return { state: 'unavailable', because: 'broken' };
     await giveBack();
     if (paused === 0) await limits.spend(db, 'link_breaker', application.id);
     return { state: 'unavailable', because: verification.because };
@@ -185,6 +196,7 @@ async function keepLink(
       return { state: 'held', username: name.username };
     }
     const link = await writeLink(tx, account_id, application.id, name);
+    await dropRequest(tx, account_id, application.id, name.subject);
     await record(tx, {
       kind: 'link_added',
       account_id,

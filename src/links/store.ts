@@ -192,6 +192,22 @@ export async function addRequest(
   return result.numInsertedOrUpdatedRows === 1n;
 }
 
+/** Takes a person's own request back: the name is theirs now, and nobody need decide. */
+export async function dropRequest(
+  tx: Transaction,
+  account_id: string,
+  application_id: string,
+  subject: string,
+): Promise<void> {
+  await tx
+    .deleteFrom('link_requests')
+    .where('account_id', '=', account_id)
+    .where('application_id', '=', application_id)
+    .where('subject', '=', subject)
+    .where('decision', 'is', null)
+    .execute();
+}
+
 /** A person's requests at an application that wait for an officer. */
 export async function listRequests(
   db: Database,

@@ -1,7 +1,9 @@
 /** The page that sends a form on by itself (OAuth form_post, the end of another person's session), in our own words and look. */
 
 import type { Context } from 'koa';
+import type { KoaContextWithOIDC } from 'oidc-provider';
 import { page } from '../views.ts';
+import { describeClient } from './clients.ts';
 
 // The engine writes this page itself and offers no setting for it; a test holds that it still looks like this.
 const written_by_engine =
@@ -14,13 +16,25 @@ function decode(text = ''): string {
   return text.replace(/&(amp|lt|gt|quot|#39|#x27);/g, (whole, name: string) => entities[name] ?? whole);
 }
 
+/**
+ * The origins that the form may end at: it goes to us, but the redirects after it lead on to the application that asked, and
+ * Chromium checks each of them against form-action.
+ */
+async function listWayMarks(ctx: Context): Promise<string[]> {
+  const { oidc } = ctx as unknown as Partial<KoaContextWithOIDC>;
+  const client_id = oidc?.session?.state?.clientId;
+  const client = typeof client_id === 'string' ? await oidc?.provider.Client.find(client_id) : undefined;
+  return client ? describeClient(client, ctx.state.language).form_origins : [];
+}
+
 /** Replaces the engine's page by ours: the same form, a button with words, and a script that presses it. */
-export function showForwardPage(ctx: Context): void {
+export async function showForwardPage(ctx: Context): Promise<void> {
   if (typeof ctx.body !== 'string') return;
   const [found, action, inputs = ''] = written_by_engine.exec(ctx.body) ?? [];
   if (!found) return;
   const { status } = ctx;
   const fields = [...inputs.matchAll(field)].map(([, name, value]) => ({ name: decode(name), value: decode(value) }));
+  ctx.state.csp.form_action.push(...(await listWayMarks(ctx)));
   page(ctx, 'oidc/forward', { action: decode(action), fields });
   ctx.status = status;
   // The engine's inline script is gone with its page, and so is what the policy allowed for it.

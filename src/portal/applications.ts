@@ -164,7 +164,8 @@ export async function showDetail(
   const time = (at: Date) => formatDateTime(language, at, header.zone);
   const application = nameApplication(row, language);
   const [next, ...others] = readIds(ctx.query.next);
-  const said = done.find((word) => word === ctx.query.done);
+  // An address that says "linked" proves nothing to somebody who has no link.
+  const said = done.find((word) => word === ctx.query.done && (links.length > 0 || word !== 'linked'));
   page(ctx, 'portal/application', {
     header,
     application,

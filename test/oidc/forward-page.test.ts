@@ -1,5 +1,7 @@
 /** Pages that send a form on by themselves: in our words, with a button, under our policy. */
 
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type Browser, openBrowser } from '../support/browser.ts';
 import { demo_password, newSignedInVisitor, registerClient, startGapura, type TestGapura } from '../support/gapura.ts';
@@ -63,4 +65,39 @@ test.each([
   await page.waitForURL(`${gapura.url}/portal`);
   expect(await page.locator('body').innerText()).toMatch(/tono \[trader\]/);
   await close();
+});
+
+test.each([
+  ['with scripts', true],
+  ['without scripts', false],
+])('%s, it leads back to an application on another origin, whoever signs in over whom', async (_name, scripts) => {
+  const application = createServer((_req, res) => res.setHeader('content-type', 'text/html').end('<h1>kembali</h1>'));
+  await new Promise<void>((done) => application.listen(0, '127.0.0.1', done));
+  const { port } = application.address() as AddressInfo;
+  const origin = `http://localhost:${port}`;
+  const client = await registerClient(gapura, `lain-${scripts}`, {
+    metadata: { redirect_uris: [`${origin}/callback`], post_logout_redirect_uris: [`${origin}/selesai`] },
+  });
+  const other = await openParty(gapura.config.issuer, { ...client, redirect_uri: `${origin}/callback` });
+  const { page, close } = await browser.newVisitor({ scripts });
+  const signIn = async (identifier: string, parameters = {}) => {
+    await page.goto((await other.begin(parameters)).address);
+    await page.fill('#identifier', identifier);
+    await page.fill('#password', demo_password);
+    await page.click('#submit');
+  };
+  await signIn('sari');
+  await page.waitForURL(`${origin}/callback?**`);
+  await signIn('tono', { prompt: 'login' });
+  if (!scripts) await page.click('#submit');
+  await page.waitForURL(`${origin}/callback?**`);
+  // A sign-out where no session is left goes the same way.
+  await page.context().clearCookies();
+  await page.goto(
+    `${gapura.config.issuer}/session/end?client_id=${client.client_id}&post_logout_redirect_uri=${origin}/selesai`,
+  );
+  if (!scripts) await page.click('#submit');
+  await page.waitForURL(`${origin}/selesai`);
+  await close();
+  application.close();
 });

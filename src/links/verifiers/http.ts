@@ -5,26 +5,48 @@ import { digest } from '../../crypto.ts';
 import { OutboundError } from '../../outbound.ts';
 import type { PasswordVerifier, Verification } from '../link.ts';
 
-/**
- * The settings of the verifier. Labels and help for its console form stand in the catalogues under
- * `links.verifiers.http.<field>` and `links.verifiers.http.<field>_help`.
- */
+/** The settings of the verifier; the metadata of each names its label and help in the catalogues, for its console form. */
 export const httpSettings = z.object({
-  endpoint: z.url({ protocol: /^https?$/ }).max(500),
+  endpoint: z
+    .url({ protocol: /^https?$/ })
+    .max(500)
+    .meta({ label: 'links.verifiers.http.endpoint', help: 'links.verifiers.http.endpoint_help' }),
   /** Milliseconds for the whole exchange. */
-  timeout: z.int().min(500).max(10_000).default(4000),
+  timeout: z
+    .int()
+    .min(500)
+    .max(10_000)
+    .default(4000)
+    .meta({ label: 'links.verifiers.http.timeout', help: 'links.verifiers.http.timeout_help' }),
   /** PEM of the authority that alone may have signed the endpoint's certificate. */
-  authority: z.string().max(20_000).optional(),
+  authority: z
+    .string()
+    .max(20_000)
+    .optional()
+    .meta({ label: 'links.verifiers.http.authority', help: 'links.verifiers.http.authority_help' }),
   /** Our own certificate for this application (PEM), and its key, sealed; where both are given the call is by mutual TLS. */
-  client_certificate: z.string().max(20_000).optional(),
-  client_key: z.string().max(20_000).optional(),
+  client_certificate: z
+    .string()
+    .max(20_000)
+    .optional()
+    .meta({ label: 'links.verifiers.http.client_certificate', help: 'links.verifiers.http.client_certificate_help' }),
+  client_key: z
+    .string()
+    .max(20_000)
+    .optional()
+    .meta({ label: 'links.verifiers.http.client_key', help: 'links.verifiers.http.client_key_help' }),
   /** Where the keys are that sign the application's notices (links/notices.ts). */
   notices_jwks_uri: z
     .url({ protocol: /^https?$/ })
     .max(500)
-    .optional(),
+    .optional()
+    .meta({ label: 'links.verifiers.http.notices_jwks_uri', help: 'links.verifiers.http.notices_jwks_uri_help' }),
   /** Hosts on private networks (host or host:port) that an administrator confirmed for this application. */
-  private_hosts: z.array(z.string().max(260)).max(10).default([]),
+  private_hosts: z
+    .array(z.string().max(260))
+    .max(10)
+    .default([])
+    .meta({ label: 'links.verifiers.http.private_hosts', help: 'links.verifiers.http.private_hosts_help' }),
 });
 
 const code = z.string().min(1).max(200);

@@ -4,6 +4,7 @@ import type { Context } from 'koa';
 import { z } from 'zod';
 import { type ApplicationRow, findApplicationRow } from '../applications.ts';
 import type { AuditRequest } from '../audit.ts';
+import { digest } from '../crypto.ts';
 import { readForm } from '../http/form.ts';
 import { chooseDefault, removeLink, renameLink } from '../links/changes.ts';
 import { proveLink } from '../links/link.ts';
@@ -17,6 +18,8 @@ import type { PortalStore } from './portal.ts';
 const proof = z.object({
   username: z.string().trim().max(200, 'errors.too_long').default(''),
   password: z.string().max(1024, 'errors.too_long').default(''),
+  /** Whose page it was: in another tab somebody else may have signed in since. */
+  person: z.string().max(64).default(''),
 });
 
 const naming = z.object({ label: z.string().trim().max(60, 'errors.too_long').default('') });
@@ -43,7 +46,14 @@ export async function submitLink(ctx: Context, store: PortalStore, account_id: s
     ctx.status = 422;
     return showForm(ctx, store, account_id, row, read.values.username ?? '', Object.fromEntries(said));
   }
-  const { username, password } = read.values;
+  const { username, password, person } = read.values;
+  if (person && person !== digest(account_id)) {
+    const { header } = await readPerson(store.db, account_id, 'applications');
+    ctx.status = 422;
+    return showForm(ctx, store, account_id, row, '', {
+      form: t('errors.link.other_person', { name: header.full_name }),
+    });
+  }
   if (!username || !password) {
     ctx.status = 422;
     return showForm(ctx, store, account_id, row, username, {
@@ -140,6 +150,7 @@ async function showForm(
     header,
     application: nameApplication(row, ctx.state.language),
     action: addressOfLink(row.id, next),
+    person: digest(account_id),
     was_linked: ctx.query.done === 'linked',
     rest: next.length,
     skip: first && addressOfLink(first, others),

@@ -243,6 +243,17 @@ describe('proving a user name', () => {
     expect((await budi.get('/portal/applications/e-bpom')).body).not.toContain('menunggu keputusan');
   });
 
+  test('is refused on the page of somebody else, who has gone from this browser meanwhile', async () => {
+    const form = await budi.get('/portal/applications/e-bpom/link');
+    const answer = await tono.submit(form, { username: 'user_bpom', password }, 'link');
+    expect(answer.status).toBe(422);
+    expect(readText(answer.body)).toMatch(/sekarang masuk Tono Contoh Prasetyo, bukan orang yang membuka halaman ini/);
+    expect(app.calls).toEqual([]);
+    expect(await listRows()).toEqual([]);
+    const again = await tono.submit(answer, { username: 'user_bpom', password }, 'link');
+    expect(again.url.search).toBe('?done=linked');
+  });
+
   test('of several picked applications goes from one to the next, also past one that is held or skipped', async () => {
     await prove(budi, 'user_bpom');
     const first = await tono.get('/portal/applications/selection?application=e-bpom&application=lain&application=lagi');

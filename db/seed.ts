@@ -1,6 +1,6 @@
 /** What every installation needs before the first person comes: the agencies of the trade gateway and our own clients. */
 
-import { openClients, saveClient } from '../src/clients.ts';
+import { openClients, saveClient } from '../src/clients/client.ts';
 import type { Config } from '../src/config.ts';
 import type { Database } from '../src/database.ts';
 import { saveAgency } from '../src/organisations.ts';

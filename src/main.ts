@@ -5,9 +5,10 @@ import { seed } from '../db/seed.ts';
 import { type Config, ConfigError, exampleEnv, printConfig, readConfig, readProcessConfig } from './config.ts';
 import { isDatabaseGone, isSchemaCurrent, migrate, openDatabase, printSchema } from './database.ts';
 import { describeError } from './http/errors.ts';
+import { listen, stopListening } from './http/listen.ts';
 import { startMetrics } from './http/ops.ts';
 import { prepareJobs } from './jobs.ts';
-import { listen, OldSchema, openGapura, stopListening } from './server.ts';
+import { OldSchema, openGapura } from './server.ts';
 import { startWorker } from './worker.ts';
 
 interface Command {

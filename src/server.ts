@@ -1,13 +1,12 @@
 /** The parts put together, and the koa app: middleware in order, then the surfaces. */
 
-import { createServer, type Server } from 'node:http';
 import Router from '@koa/router';
 import Koa from 'koa';
 import mount from 'koa-mount';
 import type { Logger } from 'pino';
 import { countHashes, prepareHashing } from './accounts/password.ts';
 import { findAccount } from './accounts/store.ts';
-import { type ClientStore, openClients } from './clients.ts';
+import { type ClientStore, openClients } from './clients/client.ts';
 import type { Config } from './config.ts';
 import { deriveKeys, open, type Secret } from './crypto.ts';
 import { type Database, isSchemaCurrent, openDatabase } from './database.ts';
@@ -205,35 +204,4 @@ function mountEngine(provider: RunningEngine['provider']): Koa.Middleware {
     await mounted(ctx, next);
     await showForwardPage(ctx);
   };
-}
-
-/**
- * Listens. Slow senders of headers and bodies are cut off, and idle connections do not stay.
- * @throws the system's error (EADDRINUSE) when the port is taken
- */
-export async function listen(app: Koa, host: string, port: number): Promise<Server> {
-  const server = createServer(
-    {
-      headersTimeout: 10_000,
-      requestTimeout: 30_000,
-      keepAliveTimeout: 65_000,
-      connectionsCheckingInterval: 5_000,
-      maxHeaderSize: 32_768,
-    },
-    app.callback(),
-  );
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, resolve);
-  });
-  return server;
-}
-
-/** Takes no new requests, lets those in work finish (at most 10 s), closes. */
-export async function stopListening(server: Server): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
-  const cut = setTimeout(() => server.closeAllConnections(), 10_000);
-  await closed;
-  clearTimeout(cut);
 }

@@ -9,7 +9,7 @@ import { sql } from 'kysely';
 import { pino } from 'pino';
 import { createAccount, endEverything, lockAccount } from '../src/accounts/account.ts';
 import { record } from '../src/audit.ts';
-import { saveClient } from '../src/clients.ts';
+import { saveClient } from '../src/clients/client.ts';
 import { readConfig } from '../src/config.ts';
 import { randomToken, Secret } from '../src/crypto.ts';
 import { inTransaction } from '../src/database.ts';

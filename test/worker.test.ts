@@ -3,7 +3,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
 import { endEverything } from '../src/accounts/account.ts';
-import { saveClient } from '../src/clients.ts';
+import { saveClient } from '../src/clients/client.ts';
 import { inTransaction } from '../src/database.ts';
 import { enqueue, type Jobs, openJobs } from '../src/jobs.ts';
 import { startWorker } from '../src/worker.ts';

@@ -4,7 +4,7 @@ import type { Insertable } from 'kysely';
 import { createAccount } from '../accounts/account.ts';
 import { canonicalise } from '../accounts/identifiers.ts';
 import { saveApplication } from '../applications.ts';
-import { addClientSecret, type ClientRegistration, type ClientStore, saveClient } from '../clients.ts';
+import { addClientSecret, type ClientRegistration, type ClientStore, saveClient } from '../clients/client.ts';
 import { now } from '../clock.ts';
 import { type Database, inTransaction } from '../database.ts';
 import { addPerson } from '../organisations.ts';

@@ -1,7 +1,7 @@
 /** The engine's adapter for each of its models: sessions, clients, and everything else. */
 
 import type { Adapter, AdapterPayload } from 'oidc-provider';
-import { findClientMetadata } from '../clients.ts';
+import { findClientMetadata } from '../clients/client.ts';
 import { sessionAdapter } from './session-store.ts';
 import { type RecordStore, recordAdapter } from './store.ts';
 
@@ -14,7 +14,7 @@ export function createAdapter(store: RecordStore, model: string): Adapter {
 
 function clientAdapter({ clients }: RecordStore): Adapter {
   const refuse = async () => {
-    throw new Error('clients are written by clients.ts');
+    throw new Error('clients are written by clients/client.ts');
   };
   return {
     find: async (id) => {

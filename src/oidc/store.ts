@@ -3,7 +3,7 @@
 import { sql } from 'kysely';
 import { type Adapter, type AdapterPayload, errors } from 'oidc-provider';
 import type { AuditRequest } from '../audit.ts';
-import type { ClientStore } from '../clients.ts';
+import type { ClientStore } from '../clients/client.ts';
 import { nowSeconds } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { deriveKey, keyedDigest, type Secret } from '../crypto.ts';

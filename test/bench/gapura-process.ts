@@ -3,7 +3,8 @@
 import pg from 'pg';
 import { pino } from 'pino';
 import { readProcessConfig } from '../../src/config.ts';
-import { listen, openGapura } from '../../src/server.ts';
+import { listen } from '../../src/http/listen.ts';
+import { openGapura } from '../../src/server.ts';
 import { answerDriver } from './answers.ts';
 
 const config = readProcessConfig();

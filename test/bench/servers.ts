@@ -11,7 +11,7 @@ import { sql } from 'kysely';
 import { Pool } from 'undici';
 import { seed } from '../../db/seed.ts';
 import { createAccount } from '../../src/accounts/account.ts';
-import { addClientSecret, openClients, saveClient } from '../../src/clients.ts';
+import { addClientSecret, openClients, saveClient } from '../../src/clients/client.ts';
 import { readConfig } from '../../src/config.ts';
 import { type Database, migrate, openDatabase } from '../../src/database.ts';
 import { findFreePort, startPostgres } from '../../src/demo/postgres.ts';

@@ -1,7 +1,7 @@
 /** What every prompt promises, whatever it asks: one plain page, a way out, nothing for strangers, never a dead end. */
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import type { ClientRegistration } from '../../src/clients.ts';
+import type { ClientRegistration } from '../../src/clients/client.ts';
 import { policy } from '../../src/policy.ts';
 import { moveClock, resetClock } from '../support/clock.ts';
 import { registerClient, startGapura, type TestGapura } from '../support/gapura.ts';

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { seed } from '../../db/seed.ts';
-import { findClientMetadata, openClients } from '../../src/clients.ts';
+import { findClientMetadata, openClients } from '../../src/clients/client.ts';
 import { type Config, readConfig } from '../../src/config.ts';
 import type { Database } from '../../src/database.ts';
 import { findAgency } from '../../src/organisations.ts';

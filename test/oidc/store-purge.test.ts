@@ -1,7 +1,7 @@
 /** What becomes of the engine's records when their time is over, and the clients that its adapter reads. */
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { openClients, saveClient } from '../../src/clients.ts';
+import { openClients, saveClient } from '../../src/clients/client.ts';
 import { randomToken, Secret } from '../../src/crypto.ts';
 import type { Database } from '../../src/database.ts';
 import { createAdapter } from '../../src/oidc/adapter.ts';

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { sql } from 'kysely';
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { createAccount } from '../../src/accounts/account.ts';
-import { openClients } from '../../src/clients.ts';
+import { openClients } from '../../src/clients/client.ts';
 import { nowSeconds } from '../../src/clock.ts';
 import { randomToken, Secret } from '../../src/crypto.ts';
 import { type Database, openDatabase, type Transaction } from '../../src/database.ts';

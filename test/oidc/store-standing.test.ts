@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { createAccount, endEverything, lockAccount } from '../../src/accounts/account.ts';
-import { openClients } from '../../src/clients.ts';
+import { openClients } from '../../src/clients/client.ts';
 import { now } from '../../src/clock.ts';
 import { randomToken, Secret } from '../../src/crypto.ts';
 import { type Database, inTransaction, openDatabase } from '../../src/database.ts';

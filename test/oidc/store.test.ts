@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { sql } from 'kysely';
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { createAccount } from '../../src/accounts/account.ts';
-import { openClients } from '../../src/clients.ts';
+import { openClients } from '../../src/clients/client.ts';
 import { nowSeconds } from '../../src/clock.ts';
 import { randomToken, Secret } from '../../src/crypto.ts';
 import { type Database, openDatabase } from '../../src/database.ts';

@@ -2,12 +2,13 @@
 
 import { pino } from 'pino';
 import { seed } from '../../db/seed.ts';
-import { addClientSecret, type ClientRegistration, openClients, saveClient } from '../../src/clients.ts';
+import { addClientSecret, type ClientRegistration, openClients, saveClient } from '../../src/clients/client.ts';
 import { type Config, readConfig } from '../../src/config.ts';
 import type { Database } from '../../src/database.ts';
 import { demo_password, seedPeople } from '../../src/demo/people.ts';
 import { findFreePort } from '../../src/demo/postgres.ts';
-import { type Gapura, listen, openGapura, stopListening } from '../../src/server.ts';
+import { listen, stopListening } from '../../src/http/listen.ts';
+import { type Gapura, openGapura } from '../../src/server.ts';
 import { startWorker } from '../../src/worker.ts';
 import { type Answer, type HttpVisitor, newHttpVisitor } from './http.ts';
 import { createTestDatabase } from './postgres.ts';

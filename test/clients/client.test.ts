@@ -9,12 +9,12 @@ import {
   isClientSecret,
   openClients,
   saveClient,
-} from '../src/clients.ts';
-import { Secret } from '../src/crypto.ts';
-import type { Database } from '../src/database.ts';
-import { saveAgency } from '../src/organisations.ts';
-import { moveClock, resetClock } from './support/clock.ts';
-import { createTestDatabase, type TestDatabase } from './support/postgres.ts';
+} from '../../src/clients/client.ts';
+import { Secret } from '../../src/crypto.ts';
+import type { Database } from '../../src/database.ts';
+import { saveAgency } from '../../src/organisations.ts';
+import { moveClock, resetClock } from '../support/clock.ts';
+import { createTestDatabase, type TestDatabase } from '../support/postgres.ts';
 
 let database: TestDatabase;
 let db: Database;

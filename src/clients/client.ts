@@ -1,10 +1,10 @@
 /** The relying applications of the engine: their metadata, ours beside it, and their secrets. */
 
 import { sql } from 'kysely';
-import { nowSeconds } from './clock.ts';
-import type { Config } from './config.ts';
-import { deriveKeys, isSame, keyedHash, open, randomToken, seal } from './crypto.ts';
-import { type Database, inTransaction } from './database.ts';
+import { nowSeconds } from '../clock.ts';
+import type { Config } from '../config.ts';
+import { deriveKeys, isSame, keyedHash, open, randomToken, seal } from '../crypto.ts';
+import { type Database, inTransaction } from '../database.ts';
 
 /** A client as it is registered: its metadata in the words of OpenID Connect Dynamic Registration, and what we add. */
 export interface ClientRegistration {

@@ -1,12 +1,14 @@
 /** Mail to people: written down in the caller's transaction, sent by a worker, once as far as the channel can tell. */
 
+import { randomUUID } from 'node:crypto';
 import { type Selectable, sql } from 'kysely';
 import { z } from 'zod';
 import type { Config } from '../config.ts';
+import { deriveKeys, open, seal } from '../crypto.ts';
 import type { Database, Transaction } from '../database.ts';
 import { catalogues, type Language, translator } from '../i18n/messages.ts';
 import { enqueue, type Job, type JobLog, type Jobs, type Payloads } from '../jobs.ts';
-import { policy } from '../policy.ts';
+import { policy } from '../policy/policy.ts';
 import type { Mails } from '../tables.ts';
 import { composeMail } from '../views.ts';
 import { openSmtp } from './channels/smtp.ts';
@@ -36,22 +38,39 @@ export interface Channel {
 /** The ways there are, by what they carry. */
 const channels = { mail: openSmtp };
 
-/** Opens the channel for mail. */
-export function openMail(config: Config): Channel {
-  return channels.mail(config);
+/** Where mail leaves: its channel, and the keys that open what a mail carries sealed. */
+export interface Outbox {
+  channel: Channel;
+  keys: Buffer[];
+}
+
+/** Opens the way out for mail. */
+export function openMail(config: Config): Outbox {
+  return { channel: channels.mail(config), keys: mailKeys(config) };
+}
+
+/** The keys under which the secret of a mail waits for its sending. */
+export function mailKeys({ secrets }: Pick<Config, 'secrets'>): Buffer[] {
+  return deriveKeys(secrets, 'mails.secret');
 }
 
 /** The mails there are; each has `mail.<name>.subject`, `.greeting` and `.text_1` onwards in the catalogues. */
 export const mail_templates = [
+  'client_secret_expiring',
+  'invitation',
   'link_added',
   'link_default_changed',
   'link_removed',
   'link_renamed',
   'link_requested_claimant',
   'link_requested_holder',
+  'password_changed',
 ] as const;
 
 export type MailTemplate = (typeof mail_templates)[number];
+
+/** What the secret of a mail is: a code to type, or the address of a link to open. Mails that are not named carry none. */
+const secrets: Partial<Record<MailTemplate, 'code' | 'link'>> = { invitation: 'link' };
 
 /** What fills the blanks of a mail, already in the reader's language and zone. Never a code. */
 export type MailValues = Record<string, string | number>;
@@ -63,6 +82,8 @@ export interface MailOrder {
   language: Language;
   template: MailTemplate;
   values: MailValues;
+  /** What only the reader may see; it waits under the first of `keys`, and is gone once the mail is. */
+  secret?: { text: string; keys: Buffer[] };
 }
 
 export type MailOutcome = { state: 'queued'; mail_id: string } | { state: 'refused'; because: 'bad_address' };
@@ -77,24 +98,41 @@ const addressSchema = z.email().max(254);
 export async function sendMail(tx: Transaction, jobs: Jobs, order: MailOrder): Promise<MailOutcome> {
   const address = addressSchema.safeParse(order.to);
   if (!address.success) return { state: 'refused', because: 'bad_address' };
-  writeMail(order);
-  const { id } = await tx
+  writeMail(order, order.secret?.text);
+  const id = randomUUID();
+  await tx
     .insertInto('mails')
     .values({
+      id,
       account_id: order.account_id,
       to_address: address.data,
       language: order.language,
       template: order.template,
       values: JSON.stringify(order.values),
+      secret: order.secret ? sealSecret(id, order.secret) : null,
     })
-    .returning('id')
-    .executeTakeFirstOrThrow();
+    .execute();
   await enqueue(tx, jobs, 'mail', { mail_id: id });
   return { state: 'queued', mail_id: id };
 }
 
-/** Says a mail in words: subject, text and HTML. */
-export function writeMail({ language, template, values }: Pick<MailOrder, 'language' | 'template' | 'values'>) {
+function sealSecret(id: string, { text, keys: [key] }: NonNullable<MailOrder['secret']>): string {
+  if (!key) throw new Error('the secret of a mail needs a key');
+  return seal(key, text, contextOf(id));
+}
+
+const contextOf = (id: string) => `mails.secret ${id}`;
+
+/**
+ * Says a mail in words: subject, text and HTML.
+ * @throws Error when a mail that carries a secret has none, or one that carries none has one
+ */
+export function writeMail(
+  { language, template, values }: Pick<MailOrder, 'language' | 'template' | 'values'>,
+  secret?: string,
+) {
+  const kind = secrets[template];
+  if ((kind === undefined) !== (secret === undefined)) throw new Error(`the mail ${template} carries another secret`);
   const t = translator(language);
   const paragraphs: string[] = [];
   while (`mail.${template}.text_${paragraphs.length + 1}` in catalogues[language]) {
@@ -104,6 +142,7 @@ export function writeMail({ language, template, values }: Pick<MailOrder, 'langu
     subject: t(`mail.${template}.subject`, values),
     greeting: t(`mail.${template}.greeting`, values),
     paragraphs,
+    ...(kind ? { [kind]: secret } : {}),
     footer: t('mail.footer'),
   });
 }
@@ -115,12 +154,13 @@ export class MailDelayed extends Error {}
  * The job of the queue `mail`: sends one mail, unless it is sent, given up or gone. A failure that can pass is thrown, so
  * that the queue tries again later; one that cannot is noted with its reason, and so is the last try.
  */
-export function deliverMail(db: Database, channel: Channel, log: JobLog) {
+export function deliverMail(db: Database, { channel, keys }: Outbox, log: JobLog) {
   return async ({ payload: { mail_id }, is_last }: Job<Payloads['mail']>): Promise<void> => {
     const mail = await takeMail(db, mail_id);
     if (!mail) return;
     const { template, language, values } = mail;
-    const words = writeMail({ template: template as MailTemplate, language, values });
+    const secret = mail.secret === null ? undefined : open(keys, mail.secret, contextOf(mail.id));
+    const words = writeMail({ template: template as MailTemplate, language, values }, secret);
     const outcome = await channel.send({ id: mail.id, to: mail.to_address, written_at: mail.created_at, ...words });
     if (outcome.state === 'sent') return closeMail(db, mail_id, { sent_at: sql<Date>`gapura_now()` });
     const { because, permanent } = outcome;
@@ -135,7 +175,9 @@ export function deliverMail(db: Database, channel: Channel, log: JobLog) {
   };
 }
 
-type OpenMail = Pick<Selectable<Mails>, 'id' | 'to_address' | 'language' | 'template' | 'values' | 'created_at'>;
+const read = ['id', 'to_address', 'language', 'template', 'values', 'secret', 'created_at'] as const;
+
+type OpenMail = Pick<Selectable<Mails>, (typeof read)[number]>;
 
 /**
  * Takes a mail for one try. A worker that dies in it holds it no longer than its job would have lasted.
@@ -149,7 +191,7 @@ async function takeMail(db: Database, id: string): Promise<OpenMail | undefined>
     .where('sent_at', 'is', null)
     .where('given_up_at', 'is', null)
     .where(({ eb, or }) => or([eb('taken_until', 'is', null), eb('taken_until', '<=', sql<Date>`gapura_now()`)]))
-    .returning(['id', 'to_address', 'language', 'template', 'values', 'created_at'])
+    .returning(read)
     .executeTakeFirst();
   if (taken) return taken;
   const held = await openMails(db, id).executeTakeFirst();

@@ -1,6 +1,6 @@
 /** What a person changes about a link that stands: its name, which one is the default, and its end. */
 
-import { type AuditKind, type AuditRequest, record } from '../audit.ts';
+import { type AuditKind, type AuditRequest, record } from '../audit/audit.ts';
 import { inTransaction, type Transaction } from '../database.ts';
 import { type LinkTemplate, tell } from './letters.ts';
 import type { LinkStore } from './link.ts';

@@ -1,31 +1,26 @@
-/** Linking: a person proves that a user name of an application is theirs, by that application's own password, once. */
+/** Linking: a person proves that a user name of an application is theirs, at that application, once. */
 
 import { type Application, findApplication } from '../applications.ts';
-import { type AuditRequest, record } from '../audit.ts';
-import { type Database, inTransaction, type Transaction } from '../database.ts';
+import type { Database } from '../database.ts';
 import type { Jobs } from '../jobs.ts';
 import type { Limits } from '../limits.ts';
-import { findOrganisationOf } from '../organisations.ts';
 import type { OutboundAnswer, OutboundCall } from '../outbound.ts';
-import { tell } from './letters.ts';
-import {
-  addRequest,
-  dropRequest,
-  type Link,
-  lineUp,
-  listHolders,
-  type ProvenName,
-  takeName,
-  writeLink,
-} from './store.ts';
+import { askApplication, type Claimant, payForTry, settle } from './keep.ts';
+import type { Link, ProvenName } from './store.ts';
 import { httpVerifier } from './verifiers/http.ts';
 
-/** What an application said about a user name and its password. */
+/** An application that did not answer, or not with anything that can be read. */
+export interface Unavailable {
+  state: 'unavailable';
+  because: 'unreachable' | 'slow' | 'broken';
+}
+
+/** What an application said about a user name. */
 export type Verification =
   | { state: 'verified'; name: ProvenName }
   | { state: 'refused' }
   | { state: 'locked' }
-  | { state: 'unavailable'; because: 'unreachable' | 'slow' | 'broken' };
+  | Unavailable;
 
 /** What a verifier may use; nothing else leads out of the house. */
 export interface VerifierTools {
@@ -47,12 +42,22 @@ export interface PasswordVerifier {
   ): Promise<Verification>;
 }
 
-/** A way that sends the person to the application and takes the answer when the browser comes back. */
+/** A way that sends the person to the application and takes the answer when the browser comes back (links/redirect.ts). */
 export interface RedirectVerifier {
   kind: string;
-  /** The address to send the person to; `state` comes back with the answer. */
-  begin(settings: Record<string, unknown>, state: string, callback: string, tools: VerifierTools): Promise<string>;
-  /** Reads the answer that came back to the callback. */
+  /** The origins that a person may be sent to: the form that begins it may lead there and nowhere else. */
+  origins(settings: Record<string, unknown>): string[];
+  /** The address to send the person to; `state` comes back with the answer, by GET at `callback`. */
+  begin(
+    settings: Record<string, unknown>,
+    state: string,
+    callback: string,
+    tools: VerifierTools,
+  ): Promise<{ state: 'begun'; address: string } | Unavailable>;
+  /**
+   * Reads what came back to the callback, without its `state`, and asks the application whose user name it is: what a browser
+   * brings proves nothing by itself. A person who said no there is `refused`; what the application does wrong, `unavailable`.
+   */
   finish(
     settings: Record<string, unknown>,
     query: Record<string, string>,
@@ -62,8 +67,23 @@ export interface RedirectVerifier {
 }
 
 /** The ways there are, by kind. */
-export const password_verifiers: readonly PasswordVerifier[] = [httpVerifier];
-export const redirect_verifiers: readonly RedirectVerifier[] = [];
+export interface Verifiers {
+  password: readonly PasswordVerifier[];
+  redirect: readonly RedirectVerifier[];
+}
+
+/** The ways that Gapura brings along. */
+export const verifiers: Verifiers = { password: [httpVerifier], redirect: [] };
+
+/** How links to an application are made, if they can be. */
+export function findWay(
+  { verifiers }: LinkStore,
+  application: Application | undefined,
+): 'password' | 'redirect' | undefined {
+  const is_its = ({ kind }: { kind: string }) => kind === application?.verifier;
+  if (verifiers.password.some(is_its)) return 'password';
+  return verifiers.redirect.some(is_its) ? 'redirect' : undefined;
+}
 
 /** What linking needs. */
 export interface LinkStore {
@@ -71,26 +91,35 @@ export interface LinkStore {
   jobs: Jobs;
   limits: Limits;
   tools: VerifierTools;
+  verifiers: Verifiers;
+  /** The keys of proofs. */
+  keys: Buffer[];
+  /** Gapura's own address, to which applications send people back. */
+  url: string;
   /** Whom people turn to; stands in the mails. */
   support: string;
+}
+
+/** The application said no; `declined` where the person was sent there and came back without a yes. */
+export interface Refused {
+  state: 'refused';
+  because: 'bad_credentials' | 'declined' | 'locked';
 }
 
 export type LinkOutcome =
   | { state: 'linked'; link: Link }
   /** Another person has the name; an officer of the agency decides. */
   | { state: 'held'; username: string }
-  | { state: 'refused'; because: 'bad_credentials' | 'locked' }
-  | { state: 'unavailable'; because: 'unreachable' | 'slow' | 'broken' | 'paused'; retry_after?: number }
+  | Refused
+  | { state: 'unavailable'; because: Unavailable['because'] | 'paused'; retry_after?: number }
   | { state: 'waiting'; retry_after: number }
   | { state: 'unsupported' };
 
-/** Who asks for it, and from where. */
-export interface LinkTry {
-  account_id: string;
+/** What was typed, by whom, and from where. */
+export interface LinkTry extends Claimant {
   application_id: string;
   username: string;
   password: string;
-  request: AuditRequest;
 }
 
 /**
@@ -100,116 +129,24 @@ export interface LinkTry {
  */
 export async function proveLink(store: LinkStore, attempt: LinkTry): Promise<LinkOutcome> {
   const application = await findApplication(store.db, attempt.application_id);
-  const verifier = password_verifiers.find((candidate) => candidate.kind === application?.verifier);
+  const verifier = store.verifiers.password.find(({ kind }) => kind === application?.verifier);
   if (!application || !verifier) return { state: 'unsupported' };
 
-  const { db, limits } = store;
-  const name_key = [application.id, attempt.username.normalize('NFKC').trim().toLowerCase()];
-  const paid: (() => Promise<void>)[] = [];
-  // A try that no application answered was no guess: an outage keeps nobody from a user name of their own.
-  const giveBack = async () => {
-    for (const one of paid) await one();
-  };
-  for (const [limit, key] of [
+  const { username, password } = attempt;
+  const name_key = [application.id, username.normalize('NFKC').trim().toLowerCase()];
+  const paid = await payForTry(store, [
     ['link_username', name_key],
     ['link_person', [attempt.account_id]],
-  ] as const) {
-    const spent = await limits.spend(db, limit, key);
-    if (spent.state === 'refused') {
-      await giveBack();
-      return { state: 'waiting', retry_after: spent.retry_after };
-    }
-    paid.push(() => limits.giveBack(db, limit, key, spent.count));
-  }
-  const paused = await askBreaker(store, application.id);
-  if (paused > 0) {
-    await giveBack();
-    return { state: 'unavailable', because: 'paused', retry_after: paused };
-  }
-
-  const { username, password } = attempt;
-  const verification = await verifier.verify(application.verifier_settings, { username, password }, store.tools);
-  if (verification.state === 'unavailable') {
-    // An answer that makes no sense may be the fault of what was typed: it counts against the person, not the application.
-    if (verification.because === 'broken') return { state: 'unavailable', because: 'broken' };
-    await giveBack();
-    if (paused === 0) await limits.spend(db, 'link_breaker', application.id);
-    return { state: 'unavailable', because: verification.because };
-  }
-  // It answered: the line is sound, whatever it said.
-  await limits.forget(db, 'link_breaker', application.id);
-  if (verification.state !== 'verified')
-    return refuse(store, attempt, verification.state === 'locked' ? 'locked' : 'bad_credentials');
-
-  const outcome = await keepLink(store, attempt, application, verification.name);
-  await giveBack();
-  await limits.forget(db, 'link_username', name_key);
-  return outcome;
-}
-
-/**
- * Whether an application may be called now. Only calls without an answer count; once they are too many, it is left alone for
- * a while and then tried again by one at a time, who pays before the call.
- * @returns seconds to wait; 0 to call; less than 0 to call as the one who tries again
- */
-async function askBreaker({ db, limits }: LinkStore, application_id: string): Promise<number> {
-  const { is_used_up, retry_after } = await limits.look(db, 'link_breaker', application_id);
-  if (retry_after > 0) return retry_after;
-  if (!is_used_up) return 0;
-  const probe = await limits.spend(db, 'link_breaker', application_id);
-  return probe.state === 'refused' ? probe.retry_after : -1;
-}
-
-async function refuse(
-  { db }: LinkStore,
-  attempt: LinkTry,
-  because: 'bad_credentials' | 'locked',
-): Promise<LinkOutcome> {
-  const { account_id, application_id, request } = attempt;
-  await inTransaction(db, (tx) =>
-    record(tx, { kind: 'link_refused', account_id, detail: { application: application_id, because }, request }),
+  ]);
+  if (paid.state !== 'paid') return paid;
+  const answer = await askApplication(store, application.id, paid.giveBack, () =>
+    verifier.verify(application.verifier_settings, { username, password }, store.tools),
   );
-  return { state: 'refused', because };
-}
-
-async function keepLink(
-  store: LinkStore,
-  attempt: LinkTry,
-  application: Application,
-  name: ProvenName,
-): Promise<LinkOutcome> {
-  const { account_id, request } = attempt;
-  return inTransaction(store.db, async (tx) => {
-    await lineUp(tx, account_id, application.id);
-    // What is linked to a person already is not another's, however the application's policy of sharing changed since.
-    const is_theirs =
-      (await listHolders(tx, application.id, name.subject)).includes(account_id) ||
-      (await takeName(tx, application.id, name.subject, await holderOf(tx, account_id, application)));
-    if (!is_theirs) {
-      if (await addRequest(tx, account_id, application.id, name)) {
-        await record(tx, { kind: 'link_requested', account_id, detail: { application: application.id }, request });
-        await tell(store, tx, account_id, 'link_requested_claimant', application.name, name.username);
-        for (const holder of await listHolders(tx, application.id, name.subject)) {
-          await tell(store, tx, holder, 'link_requested_holder', application.name, name.username);
-        }
-      }
-      return { state: 'held', username: name.username };
-    }
-    const link = await writeLink(tx, account_id, application.id, name);
-    await dropRequest(tx, account_id, application.id, name.subject);
-    await record(tx, {
-      kind: 'link_added',
-      account_id,
-      detail: { application: application.id, renewed: !link.is_new },
-      request,
-    });
-    if (link.is_new) await tell(store, tx, account_id, 'link_added', application.name, link.username);
-    return { state: 'linked', link };
-  });
-}
-
-/** Who holds a name: the person, or the organisation where the application lets its people share. */
-async function holderOf(tx: Transaction, account_id: string, { sharing }: Application): Promise<string> {
-  if (sharing === 'one_person') return account_id;
-  return (await findOrganisationOf(tx, account_id))?.id ?? account_id;
+  if (answer.state === 'unavailable') return answer;
+  const outcome = await settle(store, attempt, application, answer, 'bad_credentials');
+  if (answer.state === 'verified') {
+    await paid.giveBack();
+    await store.limits.forget(store.db, 'link_username', name_key);
+  }
+  return outcome;
 }

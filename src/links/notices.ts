@@ -4,7 +4,7 @@ import { createRemoteJWKSet, customFetch, jwtVerify } from 'jose';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { type Application, findApplication } from '../applications.ts';
-import { record } from '../audit.ts';
+import { record } from '../audit/audit.ts';
 import { now } from '../clock.ts';
 import { type Database, inTransaction, type Transaction } from '../database.ts';
 import { OutboundError } from '../outbound.ts';

@@ -1,5 +1,6 @@
 /** The outbox: a mail is committed with what it tells of, waits out a server that is down, goes once, and leaks nothing. */
 
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
@@ -23,7 +24,7 @@ import {
 } from '../../src/delivery/outbox.ts';
 import { catalogues, languages } from '../../src/i18n/messages.ts';
 import { type Job, type Jobs, openJobs, type Payloads, work } from '../../src/jobs.ts';
-import { policy } from '../../src/policy.ts';
+import { policy } from '../../src/policy/policy.ts';
 import { startWorker } from '../../src/worker.ts';
 import { moveClock, resetClock } from '../support/clock.ts';
 import { startGapura } from '../support/gapura.ts';
@@ -41,6 +42,8 @@ const values = {
 let database: TestDatabase;
 let db: Database;
 let jobs: Jobs;
+/** The keys under which secrets wait. */
+const keys = [randomBytes(32)];
 const errors: object[] = [];
 const log = { error: (fields: object) => void errors.push(fields) };
 const stops: (() => Promise<void> | void)[] = [];
@@ -103,14 +106,14 @@ function makeChannel(answer: (message: Message) => Delivery | Promise<Delivery> 
 async function startWork(channel: Channel): Promise<void> {
   const own = await openJobs({ database_url: new Secret(database.url) }, { works: true, log });
   stops.push(() => own.stop());
-  await work(own, 'mail', deliverMail(db, channel, log), { concurrency: 4, poll_seconds: 0.5 });
+  await work(own, 'mail', deliverMail(db, { channel, keys }, log), { concurrency: 4, poll_seconds: 0.5 });
 }
 
 /** Runs the job of a mail here and now. */
 function deliver(channel: Channel, mail_id: string, is_last = false): Promise<void> {
   const { signal } = new AbortController();
   const job: Job<Payloads['mail']> = { id: 'x', payload: { mail_id }, attempt: 1, is_last, signal };
-  return deliverMail(db, channel, log)(job);
+  return deliverMail(db, { channel, keys }, log)(job);
 }
 
 /** A mail server on this machine that takes everything. */
@@ -199,6 +202,69 @@ describe('a mail', () => {
     const { channel, given } = makeChannel();
     await deliver(channel, id);
     expect([await findMail(id), given]).toEqual([undefined, []]);
+  });
+});
+
+describe('a secret', () => {
+  const text = 'https://gapura.example/invitation/tersembunyi';
+  const invitation = {
+    template: 'invitation',
+    values: { name: 'Budi', username: 'budi', inviter: 'Sari', time: 'besok', support: 'Meja Bantuan' },
+  } as const;
+  const invite = () => send({ ...invitation, secret: { text, keys } });
+  const listText = async () => {
+    const rows = await db.selectFrom('mails').selectAll().execute();
+    return JSON.stringify([rows, await listJobs()]);
+  };
+
+  test('waits sealed, is in the mail that is sent, and is gone after it', async () => {
+    const id = await invite();
+    expect(await findMail(id)).toMatchObject({ secret: expect.stringMatching(/^v1\./) });
+    expect(await listText()).not.toContain('tersembunyi');
+    const { channel, given } = makeChannel();
+    await deliver(channel, id);
+    expect(given[0]?.text).toContain(text);
+    expect(given[0]?.html).toContain(`href="${text}"`);
+    expect(given[0]?.subject).not.toContain('tersembunyi');
+    expect(await findMail(id)).toMatchObject({ secret: null, sent_at: expect.any(Date) });
+  });
+
+  test('stays sealed while the sending is tried again, and is gone when it is given up', async () => {
+    const id = await invite();
+    await expect(deliver(makeChannel(() => busy).channel, id)).rejects.toThrow('recipient_451');
+    expect((await findMail(id))?.secret).not.toBeNull();
+    await expect(deliver(makeChannel(() => busy).channel, id, true)).rejects.toThrow('recipient_451');
+    expect(await findMail(id)).toMatchObject({ secret: null, given_up_at: expect.any(Date) });
+    expect(JSON.stringify(errors)).not.toContain('tersembunyi');
+  });
+
+  test('opens in no other row and under no other key', async () => {
+    const { secret } = (await findMail(await invite())) ?? {};
+    const other = await invite();
+    await db.updateTable('mails').set({ secret }).where('id', '=', other).execute();
+    const { channel, given } = makeChannel();
+    await expect(deliver(channel, other)).rejects.toThrow();
+    const { signal } = new AbortController();
+    const third = await invite();
+    const job: Job<Payloads['mail']> = { id: 'x', payload: { mail_id: third }, attempt: 1, is_last: false, signal };
+    await expect(deliverMail(db, { channel, keys: [randomBytes(32)] }, log)(job)).rejects.toThrow('no key fits');
+    expect(given).toEqual([]);
+  });
+
+  test('under an older key is still opened', async () => {
+    const id = await invite();
+    const { channel, given } = makeChannel();
+    const { signal } = new AbortController();
+    const job: Job<Payloads['mail']> = { id: 'x', payload: { mail_id: id }, attempt: 1, is_last: false, signal };
+    await deliverMail(db, { channel, keys: [randomBytes(32), ...keys] }, log)(job);
+    expect(given[0]?.text).toContain(text);
+  });
+
+  test('that a mail lacks, or has no place for, fails where it is written', async () => {
+    await expect(send(invitation)).rejects.toThrow('secret');
+    await expect(send({ secret: { text, keys } })).rejects.toThrow('secret');
+    await expect(send({ ...invitation, secret: { text, keys: [] } })).rejects.toThrow('key');
+    expect(await listJobs()).toEqual([]);
   });
 });
 
@@ -355,13 +421,24 @@ describe('the purge', () => {
   });
 });
 
+/** What fills the blanks of the mails that are not about a link. */
+const { name, time, support, username } = values;
+const other_values: Partial<Record<(typeof mail_templates)[number], Record<string, string>>> = {
+  invitation: { name, username, inviter: 'Sari Contoh', time, support },
+  password_changed: { name, time, support },
+  client_secret_expiring: { client: 'e-BPOM', client_id: 'e-bpom', time },
+};
+const with_secret: string[] = ['invitation'];
+
 describe.each(languages)('the words in %s', (language) => {
   test.each(mail_templates)('%s says who, what, when, where, and what to do', (template) => {
-    const mail = writeMail({ template, language, values });
-    const said = (text: string) => Object.entries(values).filter(([, value]) => text.includes(value));
-    expect(said(mail.text).map(([name]) => name)).toEqual(Object.keys(values));
-    expect(said(mail.html).map(([name]) => name)).toEqual(Object.keys(values));
-    expect(mail.subject).toContain('e-BPOM');
+    const blanks = other_values[template] ?? values;
+    const mail = writeMail({ template, language, values: blanks }, with_secret.includes(template) ? 'x' : undefined);
+    const said = (text: string) => Object.entries(blanks).filter(([, value]) => text.includes(value));
+    expect(said(mail.text).map(([name]) => name)).toEqual(Object.keys(blanks));
+    expect(said(mail.html).map(([name]) => name)).toEqual(Object.keys(blanks));
+    // What it is about: the application, where there is one.
+    expect(mail.subject).toContain('application' in blanks || 'client' in blanks ? 'e-BPOM' : 'Gapura');
     expect(mail.text).not.toMatch(/[{}]/);
   });
 

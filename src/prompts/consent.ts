@@ -1,0 +1,139 @@
+/** Persetujuan: what an application that is not ours wants to know of the person, who decides and is remembered. */
+
+import { z } from 'zod';
+import { findAccount } from '../accounts/store.ts';
+import { readForm } from '../http/form.ts';
+import type { Translate } from '../i18n/messages.ts';
+import { policy } from '../policy/policy.ts';
+import { page } from '../views.ts';
+import type { Prompt, Visit } from './prompt.ts';
+
+/** What the page asks; the engine's details of the prompt under `consent`. */
+export interface ConsentQuestion {
+  scopes: string[];
+  /** Asked for by name, and brought by none of the scopes. */
+  claims: string[];
+  /** What of it was allowed before. */
+  known_scopes: string[];
+  known_claims: string[];
+  /** Nobody can tell which program will get the answer, so every request is asked about. */
+  is_unproven: boolean;
+  /** The host, or a native application's own name, that the answer goes to. */
+  returns_to: string;
+}
+
+/** The result under `consent`: who allowed what. */
+export interface ConsentAnswer {
+  account_id: string;
+  scopes: string[];
+  claims: string[];
+}
+
+const form = z.object({
+  allow: z.string().max(20).default(''),
+  offline_access: z.string().max(20).default(''),
+  cancel: z.string().max(20).default(''),
+});
+
+const offline = 'offline_access';
+
+/** The scopes and claims there are words for, in the order of a page. */
+const scopes = [
+  'openid',
+  'profile',
+  'email',
+  'phone',
+  'address',
+  'organization',
+  'role',
+  'directorate',
+  'linked_account',
+  offline,
+];
+const claims = [
+  'name',
+  'preferred_username',
+  'email_verified',
+  'phone_number',
+  'phone_number_verified',
+  'mobile_number',
+  'fax_number',
+  'locale',
+  'zoneinfo',
+  'updated_at',
+  'account_expires_at',
+];
+
+export const consentPrompt: Prompt = {
+  name: 'consent',
+
+  show: (visit) => show(visit, true),
+
+  async submit(visit) {
+    const { ctx, interaction } = visit;
+    const read = await readForm(ctx, form);
+    if (read.state === 'read' && read.values.cancel) return visit.abandon();
+    const is_offline = read.values.offline_access !== undefined && read.values.offline_access !== '';
+    if (read.state === 'refused' || read.values.allow !== '1') {
+      ctx.status = 422;
+      return show(visit, is_offline, ctx.state.t('errors.consent'));
+    }
+    const asked = questionOf(visit);
+    const answer: ConsentAnswer = {
+      account_id: interaction.session?.accountId ?? '',
+      scopes: asked.scopes.filter((scope) => scope !== offline || is_offline),
+      claims: asked.claims,
+    };
+    await visit.finish({ consent: answer });
+  },
+};
+
+/** What scopes and claims let an application know, in words a person understands; what has none yet stands by its name. */
+export function describeAccess(t: Translate, asked: { scopes: string[]; claims: string[] }): string[] {
+  // Several claims have the name of the scope that brings the same.
+  const wanted = new Set([...asked.scopes, ...asked.claims]);
+  return [
+    ...scopes.filter((name) => wanted.delete(name)).map((name) => t(`words.scope_${name}`)),
+    ...claims.filter((name) => wanted.delete(name)).map((name) => t(`words.claim_${name}`)),
+    ...wanted,
+  ];
+}
+
+function questionOf({ interaction }: Visit): ConsentQuestion {
+  return interaction.prompt.details?.consent as ConsentQuestion;
+}
+
+/** Never fewer than it may last. */
+function days(seconds: number): number {
+  return Math.ceil(seconds / 86_400);
+}
+
+async function show(visit: Visit, is_offline: boolean, error?: string): Promise<void> {
+  const { ctx, store, interaction, client, action } = visit;
+  const { t } = ctx.state;
+  const asked = questionOf(visit);
+  const account = await findAccount(store.db, interaction.session?.accountId ?? '');
+  const knows = (scope: string) => asked.known_scopes.includes(scope);
+  // What it does while nobody is there has a box of its own.
+  const told = asked.scopes.filter((scope) => scope !== offline);
+  const fresh = {
+    scopes: told.filter((scope) => !knows(scope)),
+    claims: asked.claims.filter((claim) => !asked.known_claims.includes(claim)),
+  };
+  const known = { scopes: told.filter(knows), claims: asked.known_claims };
+  page(ctx, 'prompts/consent', {
+    client: client.asking,
+    action,
+    person: { full_name: account?.full_name ?? '', username: account?.username ?? '' },
+    fresh: describeAccess(t, fresh),
+    known: describeAccess(t, known),
+    offers_offline: asked.scopes.includes(offline),
+    is_offline,
+    is_unchecked: client.is_unchecked,
+    is_unproven: asked.is_unproven,
+    returns_to: asked.returns_to,
+    days: days(policy('session.absolute')),
+    offline_days: days(policy('grant.lifetime')),
+    error,
+  });
+}

@@ -3,7 +3,7 @@
 import { openClients, saveClient } from '../src/clients/client.ts';
 import type { Config } from '../src/config.ts';
 import type { Database } from '../src/database.ts';
-import { saveAgency } from '../src/organisations.ts';
+import { saveAgency } from '../src/organisations/agency.ts';
 
 // The agencies of INSW by their present names (domain 3.1), and its operator.
 const agencies: [code: string, name: string, name_en: string][] = [
@@ -26,23 +26,26 @@ const agencies: [code: string, name: string, name_en: string][] = [
   ['DJBC', 'Direktorat Jenderal Bea dan Cukai', 'Directorate General of Customs and Excise'],
 ];
 
-/** Writes what is missing or has changed; running it again changes nothing. */
+/** Writes what is missing, and our own clients as they are now; what officers changed stays. */
 export async function seed(db: Database, config: Config): Promise<void> {
   for (const [code, name, name_en] of agencies) await saveAgency(db, { code, name, name_en });
-  await saveClient(openClients(db, config), portalClient(config));
+  const clients = openClients(db, config);
+  await saveClient(clients, ownClient(config, 'portal', '/portal'));
+  await saveClient(clients, ownClient(config, 'console', '/admin'));
 }
 
-/** The portal is a client of the engine like the others, except that it needs neither a code nor a token (DESIGN 1.5). */
-function portalClient({ url, secure }: Config) {
+/** Portal and console are clients of the engine like the others, except that they need neither a code nor a token (DESIGN 1.5). */
+function ownClient({ url, secure }: Config, id: string, home: string) {
   return {
-    id: 'portal',
+    id,
+    origin: 'own' as const,
     first_party: true,
     metadata: {
       client_name: 'Gapura',
-      client_uri: `${url}/portal`,
+      client_uri: `${url}${home}`,
       // Only https counts as such an address (OpenID Connect Core 4).
-      ...(secure ? { initiate_login_uri: `${url}/portal` } : {}),
-      redirect_uris: [`${url}/portal/entry`],
+      ...(secure ? { initiate_login_uri: `${url}${home}` } : {}),
+      redirect_uris: [`${url}${home}/entry`],
       post_logout_redirect_uris: [`${url}/`],
       response_types: ['none'],
       grant_types: [],

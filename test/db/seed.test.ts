@@ -2,10 +2,11 @@
 
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { seed } from '../../db/seed.ts';
-import { findClientMetadata, openClients } from '../../src/clients/client.ts';
+import { openClients } from '../../src/clients/client.ts';
+import { findClientMetadata } from '../../src/clients/engine-client.ts';
 import { type Config, readConfig } from '../../src/config.ts';
 import type { Database } from '../../src/database.ts';
-import { findAgency } from '../../src/organisations.ts';
+import { findAgency } from '../../src/organisations/agency.ts';
 import { moveClock, resetClock } from '../support/clock.ts';
 import { createTestDatabase, type TestDatabase } from '../support/postgres.ts';
 import { test_mail, test_secret } from '../support/server.ts';
@@ -41,20 +42,23 @@ test('the agencies of the gateway stand under their present names, in both langu
     expect([name.length, name_en.length].every((length) => length > 2)).toBe(true);
 });
 
-test('the portal is a client that gets neither a code nor a token, and returns to our own address alone', async () => {
-  const portal = await findClientMetadata(openClients(db, config), 'portal');
-  expect(portal).toMatchObject({
-    first_party: true,
-    response_types: ['none'],
-    grant_types: [],
-    token_endpoint_auth_method: 'none',
-  });
-  expect(portal).not.toHaveProperty('client_secret');
-  const { redirect_uris, post_logout_redirect_uris } = portal as Record<string, string[]>;
-  const uris = [redirect_uris, post_logout_redirect_uris].flat();
-  expect(uris.length).toBeGreaterThanOrEqual(2);
-  for (const uri of uris) expect(new URL(uri as string).origin).toBe(config.url);
-});
+test.each(['portal', 'console'])(
+  'the %s is a client that gets neither a code nor a token, and returns to our own address alone',
+  async (id) => {
+    const portal = await findClientMetadata(openClients(db, config), id);
+    expect(portal).toMatchObject({
+      first_party: true,
+      response_types: ['none'],
+      grant_types: [],
+      token_endpoint_auth_method: 'none',
+    });
+    expect(portal).not.toHaveProperty('client_secret');
+    const { redirect_uris, post_logout_redirect_uris } = portal as Record<string, string[]>;
+    const uris = [redirect_uris, post_logout_redirect_uris].flat();
+    expect(uris.length).toBeGreaterThanOrEqual(2);
+    for (const uri of uris) expect(new URL(uri as string).origin).toBe(config.url);
+  },
+);
 
 test('nobody can sign in: there is no person and no secret', async () => {
   expect(await db.selectFrom('accounts').select('id').execute()).toEqual([]);
@@ -69,13 +73,13 @@ test('seeding again changes nothing', async () => {
   expect(await read()).toEqual(before);
 });
 
-test('what an administrator switched off stays off', async () => {
-  await db.updateTable('agencies').set({ active: false }).where('code', '=', 'BI').execute();
+test('what an administrator named anew or switched off stays so', async () => {
+  await db.updateTable('agencies').set({ active: false, name: 'Bank Sentral' }).where('code', '=', 'BI').execute();
   await seed(db, config);
-  expect(await findAgency(db, 'BI')).toMatchObject({ active: false });
+  expect(await findAgency(db, 'BI')).toMatchObject({ active: false, name: 'Bank Sentral' });
 });
 
 test('ten nodes may seed at once', async () => {
   await Promise.all(Array.from({ length: 10 }, () => seed(db, config)));
-  expect((await read()).clients.map(({ id }) => id)).toEqual(['portal']);
+  expect((await read()).clients.map(({ id }) => id)).toEqual(['console', 'portal']);
 });

@@ -1,14 +1,14 @@
 /** The rules of an account: opening one, closing it, and ending everything that was begun under it. */
 
 import type { Insertable } from 'kysely';
-import { record } from '../audit.ts';
+import { record } from '../audit/audit.ts';
 import { type Database, inTransaction, type Transaction } from '../database.ts';
-import type { AccountLocks, Accounts } from '../tables.ts';
+import type { Accounts } from '../tables.ts';
 import { canonicalise } from './identifiers.ts';
+import { deleteLock, insertLock, type LockKind } from './locks.ts';
 import { hashPassword } from './password.ts';
-import { type Account, deleteLock, insertAccount, insertLock, raiseGeneration, writePassword } from './store.ts';
-
-type LockKind = AccountLocks['kind'];
+import { writePassword } from './password-store.ts';
+import { type Account, insertAccount, raiseGeneration } from './store.ts';
 
 /** Who did it and why; the reason is written for the people who read the audit. */
 export interface Deed {

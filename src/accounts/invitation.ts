@@ -79,13 +79,8 @@ async function invite(
   if (await findPasswordHash(tx, account_id)) return { state: 'refused', because: 'has_password' };
   if (!account.email) return { state: 'refused', because: 'no_address' };
 
-  // Of another address too: the person's may have been corrected since.
-  await voidProofs(tx, { purpose: 'invitation', subject: account_id });
-  const lifetime = policy('invitation.lifetime') * 86_400;
-  const proof = { purpose: 'invitation', subject: account_id, target: account.email, lifetime } as const;
-  const { secret } = await issueProof(tx, store.keys, proof);
+  const { link, expires_at } = await issueLink(tx, store, account_id, account.email);
   const { language, time_zone, full_name, username } = account;
-  const expires_at = new Date(now().getTime() + lifetime * 1000);
   const inviter = by === undefined ? undefined : await findAccount(tx, by);
   const mail = await sendMail(tx, store.jobs, {
     account_id,
@@ -99,7 +94,7 @@ async function invite(
       time: formatDateTime(language, expires_at, time_zone),
       support: store.support,
     },
-    secret: { text: `${store.url}/invitation/${secret}`, keys: store.mail_keys },
+    secret: { text: link, keys: store.mail_keys },
   });
   if (mail.state === 'refused') {
     await voidProofs(tx, { purpose: 'invitation', subject: account_id });
@@ -107,6 +102,30 @@ async function invite(
   }
   await record(tx, { kind: 'account_invited', account_id, actor_id: by ?? null, detail: { again }, request });
   return { state: 'invited', expires_at };
+}
+
+/** A link for the first administrator of an installation, shown at the terminal: it proves no address. */
+export async function printInvitation(
+  tx: Transaction,
+  store: Pick<InvitationStore, 'keys' | 'url'>,
+  account_id: string,
+): Promise<{ link: string; expires_at: Date }> {
+  const issued = await issueLink(tx, store, account_id, 'terminal');
+  await record(tx, { kind: 'account_invited', account_id, detail: { again: false } });
+  return issued;
+}
+
+/** The one link of an account: what was sent before opens nothing, also where the address has been corrected since. */
+async function issueLink(
+  tx: Transaction,
+  { keys, url }: Pick<InvitationStore, 'keys' | 'url'>,
+  account_id: string,
+  target: string,
+): Promise<{ link: string; expires_at: Date }> {
+  await voidProofs(tx, { purpose: 'invitation', subject: account_id });
+  const lifetime = policy('invitation.lifetime') * 86_400;
+  const { secret } = await issueProof(tx, keys, { purpose: 'invitation', subject: account_id, target, lifetime });
+  return { link: `${url}/invitation/${secret}`, expires_at: new Date(now().getTime() + lifetime * 1000) };
 }
 
 /** What the page of an invitation shows. */

@@ -2,7 +2,7 @@
 
 import { availableParallelism } from 'node:os';
 import argon2 from 'argon2';
-import { policy } from '../policy.ts';
+import { policy } from '../policy/policy.ts';
 
 /** The line for hashing is full: the caller answers 503 with Retry-After. */
 export class QueueFull extends Error {
@@ -48,11 +48,14 @@ export async function prepareHashing(): Promise<void> {
   await dummyHash();
 }
 
-let dummy: Promise<string> | undefined;
+let dummy: { made_with: string; hash: Promise<string> } | undefined;
 
+/** Made anew once the policy is another: at the old cost a name that nobody has would tell itself by the time. */
 function dummyHash(): Promise<string> {
-  dummy ??= argon2.hash('nobody has this password', parameters());
-  return dummy;
+  const made_with = JSON.stringify(parameters());
+  if (dummy?.made_with !== made_with)
+    dummy = { made_with, hash: argon2.hash('nobody has this password', parameters()) };
+  return dummy.hash;
 }
 
 function parameters() {

@@ -1,11 +1,11 @@
-/** The SQL of accounts, identifiers, passwords and locks. */
+/** The SQL of accounts and identifiers, and what a sign-in reads of them at once. */
 
-import { type ExpressionBuilder, type Insertable, type Selectable, sql } from 'kysely';
+import { type ExpressionBuilder, type Insertable, type Selectable, sql, type Updateable } from 'kysely';
 import type { Database, Transaction } from '../database.ts';
 import type { AccountIdentifiers, AccountLocks, Accounts, Tables } from '../tables.ts';
+import { canonicalise } from './identifiers.ts';
 
 export type Account = Selectable<Accounts>;
-export type Lock = Selectable<AccountLocks>;
 
 /** An account as a sign-in needs it: its password's hash, its user name, and why it is closed, if it is. */
 export interface AccountForSignIn {
@@ -35,7 +35,8 @@ export async function findAccountForSignIn(
       'a.id',
       'a.generation',
       'a.full_name',
-      'p.hash',
+      // One that somebody else gave and that was not replaced in its time is none.
+      sql<string | null>`CASE WHEN p.must_change AND p.expires_at <= gapura_now() THEN NULL ELSE p.hash END`.as('hash'),
       lockKinds(eb).as('locks'),
       sql<boolean>`coalesce(a.expires_at <= gapura_now(), false)`.as('expired'),
       sql<boolean>`b.account_id IS NOT NULL`.as('knows_browser'),
@@ -80,28 +81,34 @@ export async function insertAccount(
   return row;
 }
 
-/** Replaces the password's hash. */
-export async function writePassword(db: Database, account_id: string, hash: string): Promise<void> {
-  await db
-    .insertInto('passwords')
-    .values({ account_id, hash })
-    .onConflict((conflict) => conflict.column('account_id').doUpdateSet({ hash, changed_at: sql`gapura_now()` }))
-    .execute();
+/** Every mail address at which a person is known, each once. */
+export async function listAddresses(db: Database, account_id: string): Promise<string[]> {
+  const { rows } = await sql<{ address: string }>`
+    SELECT min(address) AS address FROM (
+      SELECT email AS address FROM accounts WHERE id = ${account_id} AND email IS NOT NULL
+      UNION ALL SELECT value FROM account_identifiers WHERE account_id = ${account_id} AND kind = 'email'
+    ) AS known GROUP BY lower(address) ORDER BY 1`.execute(db);
+  return rows.map((row) => row.address);
 }
 
-/** Replaces the hash of the same password by a stronger one, unless the password was changed meanwhile. */
-export async function strengthenPassword(
-  db: Database,
-  account_id: string,
-  old_hash: string,
-  hash: string,
-): Promise<void> {
-  await db
-    .updateTable('passwords')
-    .set({ hash })
-    .where('account_id', '=', account_id)
-    .where('hash', '=', old_hash)
+/**
+ * Marks an address as proven while it is still the person's, and makes it a name to sign in with unless it names somebody.
+ * @returns whether it was still theirs
+ */
+export async function verifyEmail(tx: Transaction, account_id: string, email: string): Promise<boolean> {
+  const result = await tx
+    .updateTable('accounts')
+    .set({ email_verified: true, updated_at: sql`gapura_now()` })
+    .where('id', '=', account_id)
+    .where('email', '=', email)
+    .executeTakeFirst();
+  if (result.numUpdatedRows !== 1n) return false;
+  await tx
+    .insertInto('account_identifiers')
+    .values({ account_id, kind: 'email', value: email, canonical: canonicalise(email) })
+    .onConflict((conflict) => conflict.doNothing())
     .execute();
+  return true;
 }
 
 /** Raises the generation: whatever carries the old one is dead from the commit on, on every node. */
@@ -115,20 +122,36 @@ export async function raiseGeneration(tx: Transaction, account_id: string): Prom
   return row?.generation;
 }
 
-export async function insertLock(tx: Transaction, lock: Omit<Insertable<AccountLocks>, 'locked_at'>): Promise<boolean> {
-  const result = await tx
-    .insertInto('account_locks')
-    .values(lock)
-    .onConflict((conflict) => conflict.doNothing())
-    .executeTakeFirst();
-  return result.numInsertedOrUpdatedRows === 1n;
-}
+/** What describes a person; `updateAccount` tells whether an address or number is still proven. */
+export type Description = Omit<Updateable<Accounts>, 'id' | 'generation' | 'version' | `${string}_verified`>;
 
-export async function deleteLock(tx: Transaction, account_id: string, kind: AccountLocks['kind']): Promise<boolean> {
-  const result = await tx
-    .deleteFrom('account_locks')
-    .where('account_id', '=', account_id)
-    .where('kind', '=', kind)
+/**
+ * Changes it, unless somebody did since `before`. An address or number that changes is not proven any more, and names nobody
+ * until it is.
+ * @returns the account as it stands then; undefined when somebody else was first
+ */
+export async function updateAccount(
+  tx: Transaction,
+  before: Pick<Account, 'id' | 'version' | 'email' | 'mobile_number'>,
+  change: Description,
+): Promise<Account | undefined> {
+  const left = (['email', 'mobile_number'] as const).filter(
+    (column) => change[column] !== undefined && change[column] !== before[column],
+  );
+  const row = await tx
+    .updateTable('accounts')
+    .set({ ...change, ...Object.fromEntries(left.map((column) => [`${column}_verified`, false])) })
+    .where('id', '=', before.id)
+    .where('version', '=', before.version)
+    .returningAll()
     .executeTakeFirst();
-  return result.numDeletedRows === 1n;
+  const names = left.flatMap((column) => before[column] ?? []).map(canonicalise);
+  if (row && names.length > 0)
+    await tx
+      .deleteFrom('account_identifiers')
+      .where('account_id', '=', row.id)
+      .where('kind', '<>', 'username')
+      .where('canonical', 'in', names)
+      .execute();
+  return row;
 }

@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { describe, expect, test } from '@jest/globals';
 import argon2 from 'argon2';
 import { countHashes, hashPassword, prepareHashing, QueueFull, verifyPassword } from '../../src/accounts/password.ts';
-import { policy } from '../../src/policy.ts';
+import { policy } from '../../src/policy/policy.ts';
 
 const cores = availableParallelism();
 const room = policy('password.hash_queue');

@@ -3,7 +3,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { createAccount, lockAccount } from '../../src/accounts/account.ts';
-import { findAccount, findAccountForSignIn, strengthenPassword, writePassword } from '../../src/accounts/store.ts';
+import { findDuePassword, strengthenPassword, writePassword } from '../../src/accounts/password-store.ts';
+import { findAccount, findAccountForSignIn, listAddresses } from '../../src/accounts/store.ts';
 import { now } from '../../src/clock.ts';
 import type { Database } from '../../src/database.ts';
 import { moveClock, resetClock } from '../support/clock.ts';
@@ -94,4 +95,38 @@ test('a new password has its own moment', async () => {
   await writePassword(db, budi, 'hash-2');
   const after = await storedHash(budi);
   expect(Number(after?.changed_at) - Number(before?.changed_at)).toBeGreaterThan(99_000);
+});
+
+test('a password that somebody else gave, or whose time is over, is due to be replaced, and says which', async () => {
+  const id = (await createAccount(db, { username: 'wati', full_name: 'Wati Contoh', password: 'Kenari-77!' })).id;
+  const set = (columns: { must_change: boolean; expires_at: Date | null }) =>
+    db.updateTable('passwords').set(columns).where('account_id', '=', id).execute();
+  const soon = new Date(now().getTime() + 60_000);
+  expect(await findDuePassword(db, id)).toBeUndefined();
+  await set({ must_change: true, expires_at: soon });
+  expect(await findDuePassword(db, id)).toBe('temporary');
+  expect((await findAccountForSignIn(db, 'wati', undefined))?.hash).toMatch(/^\$argon2id\$/);
+  await moveClock(db, 61);
+  // One that was not replaced in its time is no password any more.
+  expect((await findAccountForSignIn(db, 'wati', undefined))?.hash).toBeUndefined();
+  await set({ must_change: false, expires_at: soon });
+  expect(await findDuePassword(db, id)).toBe('expired');
+  expect((await findAccountForSignIn(db, 'wati', undefined))?.hash).toMatch(/^\$argon2id\$/);
+  await writePassword(db, id, 'another hash');
+  expect(await findDuePassword(db, id)).toBeUndefined();
+  expect(await findDuePassword(db, randomUUID())).toBeUndefined();
+});
+
+test('a person’s mail addresses are listed once each, however they are written', async () => {
+  const mail = { email: 'Rina@contoh.example', email_verified: true };
+  const id = (await createAccount(db, { username: 'rina', full_name: 'Rina Contoh', ...mail })).id;
+  const lower = {
+    account_id: id,
+    kind: 'email' as const,
+    value: 'lama@contoh.example',
+    canonical: 'lama@contoh.example',
+  };
+  await db.insertInto('account_identifiers').values(lower).execute();
+  expect((await listAddresses(db, id)).sort()).toEqual(['Rina@contoh.example', 'lama@contoh.example']);
+  expect(await listAddresses(db, randomUUID())).toEqual([]);
 });

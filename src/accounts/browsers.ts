@@ -1,0 +1,41 @@
+/** The browsers in which a person has signed in before, where strangers' failures do not slow them down. */
+
+import { sql } from 'kysely';
+import type { Config } from '../config.ts';
+import { deriveKey, keyedDigest, type Secret } from '../crypto.ts';
+import type { Database, Transaction } from '../database.ts';
+import { policy } from '../policy/policy.ts';
+
+/** The key under which they are known; after a change of the secret every browser is a stranger's once more. */
+export function browserKey({ secrets }: Pick<Config, 'secrets'>): Buffer {
+  return deriveKey(secrets[0] as Secret, 'sign-ins');
+}
+
+/** What is stored of the value that a browser holds. */
+export function hashBrowser(key: Buffer, browser: string): Buffer {
+  return keyedDigest(key, `browser\0${browser}`);
+}
+
+/** Notes that a person has proven in a browser who they are. */
+export async function rememberBrowser(tx: Transaction, account_id: string, browser_hash: Buffer): Promise<void> {
+  await tx
+    .insertInto('browsers')
+    .values({ account_id, browser_hash })
+    .onConflict((conflict) =>
+      conflict.columns(['account_id', 'browser_hash']).doUpdateSet({ last_seen_at: sql`gapura_now()` }),
+    )
+    .execute();
+}
+
+/** Forgets every browser of a person: whoever sat there may have been somebody else. */
+export async function forgetBrowsers(tx: Transaction, account_id: string): Promise<void> {
+  await tx.deleteFrom('browsers').where('account_id', '=', account_id).execute();
+}
+
+/** A duty: deletes up to `batch` browsers that nobody has used for as long as policy says; says how many. */
+export async function purgeBrowsers(db: Database, batch = 1000): Promise<number> {
+  const { numAffectedRows = 0n } = await sql`DELETE FROM browsers WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM browsers WHERE last_seen_at < gapura_now() - make_interval(secs => ${policy('browsers.memory')})
+    LIMIT ${batch}))`.execute(db);
+  return Number(numAffectedRows);
+}

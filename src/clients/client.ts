@@ -1,16 +1,19 @@
-/** The relying applications of the engine: their metadata, ours beside it, and their secrets. */
+/** The relying applications as they are registered: made, changed, switched off and removed, each version once. */
 
-import { sql } from 'kysely';
-import { nowSeconds } from '../clock.ts';
+import { type Insertable, sql } from 'kysely';
 import type { Config } from '../config.ts';
-import { deriveKeys, isSame, keyedHash, open, randomToken, seal } from '../crypto.ts';
-import { type Database, inTransaction } from '../database.ts';
+import { deriveKeys } from '../crypto.ts';
+import type { Database, Transaction } from '../database.ts';
+import type { Clients } from '../tables.ts';
+import type { Refusals } from './addresses.ts';
+import { ownMetadata } from './engine-client.ts';
+import { asValidated, findRefusals, type Validate } from './engine-rules.ts';
 
 /** A client as it is registered: its metadata in the words of OpenID Connect Dynamic Registration, and what we add. */
 export interface ClientRegistration {
   id: string;
   metadata: Record<string, unknown>;
-  agency_code?: string;
+  agency_code?: string | null;
   /** First-party clients are not asked for consent. */
   first_party?: boolean;
   /** The client must know for which directorate of its agency the person acts. */
@@ -18,24 +21,12 @@ export interface ClientRegistration {
   link_required?: boolean;
   /** Origins that its own redirects lead to after the engine's (DESIGN: pages), for the form-action of our pages. */
   form_action_origins?: string[];
-}
-
-/** Our own columns as the engine's client carries them beside the standard metadata. */
-export const ownMetadata = [
-  'agency',
-  'agency_name',
-  'agency_name_en',
-  'first_party',
-  'directorate_required',
-  'link_required',
-  'form_action_origins',
-  'secret_hashes',
-] as const;
-
-interface SecretHash {
-  hash: string;
-  /** Seconds since the epoch, or null. */
-  expires_at: number | null;
+  /** What it may do for itself at the interface for programs. */
+  api_role?: 'administrator' | 'agency_officer' | null;
+  /** Held to the FAPI 2.0 Security Profile. */
+  fapi?: boolean;
+  /** Who wrote it first; `own` ones are the release's and can be changed by nothing else. */
+  origin?: 'own' | 'console' | 'dynamic' | 'submission';
 }
 
 /** What reads and writes clients: the database and the keys that hash and seal their secrets. */
@@ -53,27 +44,69 @@ export function openClients(db: Database, config: Pick<Config, 'secrets'>): Clie
   };
 }
 
+/** How a registration ended. `errors` are message keys by the fields of `clientSchema`, or under `form`. */
+export type Registered =
+  | { state: 'kept'; version: number }
+  | { state: 'refused'; errors: Refusals }
+  /** Somebody else changed it since `version`. */
+  | { state: 'conflict' }
+  | { state: 'unknown' };
+
+/** Registers a client: our rules, then the engine's, then the row; an id that is taken is refused beside its field. */
+export async function createClient(
+  tx: Transaction,
+  registration: ClientRegistration,
+  validate: Validate,
+): Promise<Registered> {
+  const errors = await findRefusals(tx, registration, validate);
+  if (errors) return { state: 'refused', errors };
+  const row = await tx
+    .insertInto('clients')
+    .values({ id: registration.id, origin: registration.origin ?? 'console', ...columnsOf(registration) })
+    .onConflict((conflict) => conflict.doNothing())
+    .returning('version')
+    .executeTakeFirst();
+  return row ? { state: 'kept', ...row } : { state: 'refused', errors: { client_id: 'errors.client.id_taken' } };
+}
+
 /**
- * Writes a client; a known one is replaced, its secrets stay. `validate` is the engine's own check of the metadata; only
- * our own clients, whose metadata is code, come without it.
- * @throws what `validate` throws (an OAuth error whose description names the field)
+ * Changes a client as a whole, if it still is the version that somebody saw; without a version, as it stands. Where it came
+ * from stays. The engine reads clients at every request, so the change holds on every node from the commit on.
+ */
+export async function changeClient(
+  tx: Transaction,
+  registration: ClientRegistration,
+  validate: Validate,
+  version?: number,
+): Promise<Registered> {
+  const { id } = registration;
+  const known = await tx.selectFrom('clients').select(['origin', 'version']).where('id', '=', id).executeTakeFirst();
+  if (!known) return { state: 'unknown' };
+  if (known.origin === 'own') return { state: 'refused', errors: { form: 'errors.client.own' } };
+  const errors = await findRefusals(tx, { ...registration, origin: known.origin }, validate);
+  if (errors) return { state: 'refused', errors };
+  const row = await tx
+    .updateTable('clients')
+    .set({ ...columnsOf(registration), ...bumped })
+    .where('id', '=', id)
+    .where('version', '=', version ?? known.version)
+    .returning('version')
+    .executeTakeFirst();
+  return row ? { state: 'kept', ...row } : { state: 'conflict' };
+}
+
+/**
+ * Writes a client whose metadata is code: our own and the demonstration's. A known one is replaced, its secrets stay.
+ * @throws what `validate` throws
  */
 export async function saveClient(
   { db }: ClientStore,
   registration: ClientRegistration,
-  validate?: (metadata: Record<string, unknown>) => Promise<void>,
+  validate?: Validate,
 ): Promise<void> {
-  const { id, metadata } = registration;
-  const stand_in = usesSecret(metadata) || signsWithSecret(metadata) ? { client_secret: randomToken() } : {};
-  await validate?.({ ...metadata, client_id: id, ...stand_in });
-  const columns = {
-    metadata: JSON.stringify(metadata),
-    agency_code: registration.agency_code ?? null,
-    first_party: registration.first_party ?? false,
-    directorate_required: registration.directorate_required ?? false,
-    link_required: registration.link_required ?? false,
-    form_action_origins: registration.form_action_origins ?? [],
-  };
+  const { id, origin = 'console' } = registration;
+  await validate?.(asValidated(registration));
+  const columns = { ...columnsOf(registration), origin };
   await db
     .insertInto('clients')
     .values({ id, ...columns })
@@ -86,125 +119,131 @@ export async function saveClient(
     .execute();
 }
 
-const own_columns = [
-  'metadata',
-  'agency_code',
-  'first_party',
-  'directorate_required',
-  'link_required',
-  'form_action_origins',
-];
+/** Ends what a client was granted: its codes and tokens with it. It is the engine's, so it is handed in. */
+export type EndGrants = (tx: Transaction, client_id: string) => Promise<unknown>;
+
+/** Why a client was not switched or removed. */
+export type Switched = { state: 'done' } | { state: 'refused'; because: 'unknown' | 'own' | 'already' };
+
+/** Switches a client off: it is unknown to the engine from the commit on, and whatever it was granted has ended. */
+export async function disableClient(
+  tx: Transaction,
+  id: string,
+  { by, because }: { by: string | null; because: string },
+  endGrants: EndGrants,
+): Promise<Switched> {
+  const { numUpdatedRows } = await tx
+    .updateTable('clients')
+    .set({ active: false, disabled_at: sql`gapura_now()`, disabled_by: by, disabled_because: because, ...bumped })
+    .where('id', '=', id)
+    .where('active', '=', true)
+    .where('origin', '<>', 'own')
+    .executeTakeFirst();
+  if (numUpdatedRows === 0n) return { state: 'refused', because: await whyNot(tx, id) };
+  await endGrants(tx, id);
+  return { state: 'done' };
+}
+
+/** Switches a client on again. People sign in anew: what a request under way saved after the end is ended here. */
+export async function enableClient(tx: Transaction, id: string, endGrants: EndGrants): Promise<Switched> {
+  const { numUpdatedRows } = await tx
+    .updateTable('clients')
+    .set({ active: true, disabled_at: null, disabled_by: null, disabled_because: null, ...bumped })
+    .where('id', '=', id)
+    .where('active', '=', false)
+    .executeTakeFirst();
+  if (numUpdatedRows === 0n) return { state: 'refused', because: await whyNot(tx, id) };
+  await endGrants(tx, id);
+  return { state: 'done' };
+}
+
+/** Removes a client with its secrets and logo; applications that pointed at it stay, and have none. */
+export async function deleteClient(tx: Transaction, id: string, endGrants: EndGrants): Promise<Switched> {
+  const { numDeletedRows } = await tx
+    .deleteFrom('clients')
+    .where('id', '=', id)
+    .where('origin', '<>', 'own')
+    .executeTakeFirst();
+  if (numDeletedRows === 0n) return { state: 'refused', because: await whyNot(tx, id) };
+  await endGrants(tx, id);
+  return { state: 'done' };
+}
+
+/**
+ * Writes what a client says of itself when it registers (`is_new`) or changes; `payload` is the engine's, checked by it. What
+ * is ours is left out of it and stays as it is: of a new one, with nothing that would make it trusted.
+ * @returns false when a client that was to be changed is gone
+ */
+export async function saveDynamicClient(
+  tx: Transaction,
+  id: string,
+  payload: Record<string, unknown>,
+  { is_new }: { is_new: boolean },
+): Promise<boolean> {
+  const not_kept = ['client_id', 'client_secret', ...ownMetadata];
+  const kept = Object.entries(payload).filter(([name]) => !not_kept.includes(name));
+  const columns = columnsOf({ id, metadata: Object.fromEntries(kept) });
+  if (is_new) {
+    await tx
+      .insertInto('clients')
+      .values({ id, origin: 'dynamic', ...columns })
+      .execute();
+    return true;
+  }
+  const { numUpdatedRows } = await tx
+    .updateTable('clients')
+    .set({ metadata: columns.metadata, ...bumped })
+    .where('id', '=', id)
+    .where('origin', '=', 'dynamic')
+    .where('active', '=', true)
+    .executeTakeFirst();
+  return numUpdatedRows === 1n;
+}
+
+/** Removes a client that registered itself, or only if nobody ever let it in; false when there is none to remove. */
+export async function deleteDynamicClient(tx: Transaction, id: string, { only_unused = false } = {}): Promise<boolean> {
+  const { numDeletedRows } = await tx
+    .deleteFrom('clients')
+    .where('id', '=', id)
+    .where('origin', '=', 'dynamic')
+    .$if(only_unused, (query) => query.where('authorized_at', 'is', null))
+    .executeTakeFirst();
+  return numDeletedRows === 1n;
+}
+
+/** Notes that a person let a client in that registered itself; from then on it is no longer one that nobody uses. */
+export async function noteAuthorization(db: Database, id: string): Promise<void> {
+  await db
+    .updateTable('clients')
+    .set({ authorized_at: sql`gapura_now()` })
+    .where('id', '=', id)
+    .where('origin', '=', 'dynamic')
+    .where('authorized_at', 'is', null)
+    .execute();
+}
+
+async function whyNot(tx: Transaction, id: string): Promise<'unknown' | 'own' | 'already'> {
+  const row = await tx.selectFrom('clients').select('origin').where('id', '=', id).executeTakeFirst();
+  return row ? (row.origin === 'own' ? 'own' : 'already') : 'unknown';
+}
+
+function columnsOf(registration: ClientRegistration) {
+  return {
+    metadata: JSON.stringify(registration.metadata),
+    agency_code: registration.agency_code ?? null,
+    first_party: registration.first_party ?? false,
+    directorate_required: registration.directorate_required ?? false,
+    link_required: registration.link_required ?? false,
+    form_action_origins: registration.form_action_origins ?? [],
+    api_role: registration.api_role ?? null,
+    fapi: registration.fapi ?? false,
+  } satisfies Partial<Insertable<Clients>>;
+}
+
+const bumped = { version: sql<number>`clients.version + 1`, updated_at: sql<Date>`gapura_now()` };
+
+const own_columns = [...Object.keys(columnsOf({ id: '', metadata: {} })), 'origin'];
 
 // Writing what stands already is no new version.
 const is_changed = sql<boolean>`(${sql.join(own_columns.map((name) => sql.ref(`clients.${name}`)))})
   IS DISTINCT FROM (${sql.join(own_columns.map((name) => sql.ref(`excluded.${name}`)))})`;
-
-/**
- * Gives a client one more secret, kept as a keyed hash; sealed where the client signs with it (client_secret_jwt, HS256).
- * Secrets given earlier stay valid, so that an application can change over.
- */
-export async function addClientSecret(store: ClientStore, client_id: string, secret: string): Promise<void> {
-  const { db, hash_keys, seal_keys } = store;
-  const hash = keyedHash(hash_keys[0] as Buffer, secret);
-  await inTransaction(db, async (tx) => {
-    const client = await tx
-      .selectFrom('clients')
-      .select('metadata')
-      .where('id', '=', client_id)
-      .forUpdate()
-      .executeTakeFirstOrThrow();
-    const known = await tx
-      .selectFrom('client_secrets')
-      .select('id')
-      .where('client_id', '=', client_id)
-      .where('hash', '=', hash)
-      .executeTakeFirst();
-    if (known) return;
-    const sealed = signsWithSecret(client.metadata)
-      ? seal(seal_keys[0] as Buffer, secret, `client_secrets.sealed:${client_id}`)
-      : null;
-    await tx.insertInto('client_secrets').values({ client_id, hash, sealed }).execute();
-  });
-}
-
-/** A client as the engine reads it (its adapter's Client model); undefined when unknown or switched off. */
-export async function findClientMetadata(
-  { db, hash_keys, seal_keys }: ClientStore,
-  id: string,
-): Promise<Record<string, unknown> | undefined> {
-  // PostgreSQL keeps no NUL in text; no client has one in its name.
-  if (id.includes('\0')) return undefined;
-  const row = await db
-    .selectFrom('clients as c')
-    .leftJoin('agencies as a', 'a.code', 'c.agency_code')
-    .select((eb) => [
-      'c.metadata',
-      'a.name as agency_name',
-      'a.name_en as agency_name_en',
-      'c.agency_code',
-      'c.first_party',
-      'c.directorate_required',
-      'c.link_required',
-      'c.form_action_origins',
-      eb
-        .selectFrom('client_secrets as s')
-        .whereRef('s.client_id', '=', 'c.id')
-        .where(sql<boolean>`s.expires_at IS NULL OR s.expires_at > gapura_now()`)
-        .select(
-          sql<
-            (SecretHash & { sealed: string | null })[]
-          >`coalesce(json_agg(json_build_object('hash', s.hash, 'sealed', s.sealed,
-            'expires_at', floor(extract(epoch FROM s.expires_at))) ORDER BY s.created_at DESC), '[]')`.as('secrets'),
-        )
-        .as('secrets'),
-    ])
-    .where('c.id', '=', id)
-    .where('c.active', '=', true)
-    .executeTakeFirst();
-  if (!row) return undefined;
-  const secrets = row.secrets ?? [];
-  const sealed = secrets.find((secret) => secret.sealed)?.sealed;
-  return {
-    ...row.metadata,
-    client_id: id,
-    // The engine wants a secret to be there. Where only its hash is kept, this stand-in is one nobody can know.
-    ...(sealed ? { client_secret: open(seal_keys, sealed, `client_secrets.sealed:${id}`) } : {}),
-    ...(!sealed && usesSecret(row.metadata)
-      ? { client_secret: keyedHash(hash_keys[0] as Buffer, `stand-in ${id}`) }
-      : {}),
-    agency: row.agency_code ?? undefined,
-    agency_name: row.agency_name ?? undefined,
-    agency_name_en: row.agency_name_en ?? undefined,
-    first_party: row.first_party,
-    directorate_required: row.directorate_required,
-    link_required: row.link_required,
-    form_action_origins: row.form_action_origins,
-    secret_hashes: secrets.map(({ hash, expires_at }) => ({ hash, expires_at })),
-  };
-}
-
-/** Whether `secret` is one of a client's; `hashes` is what `findClientMetadata` gave the engine as `secret_hashes`. */
-export function isClientSecret({ hash_keys }: ClientStore, hashes: unknown, secret: string): boolean {
-  const candidates = hash_keys.map((key) => keyedHash(key, secret));
-  return (
-    Array.isArray(hashes) &&
-    (hashes as SecretHash[]).some(
-      ({ hash, expires_at }) =>
-        (expires_at === null || expires_at > nowSeconds()) && candidates.some((candidate) => isSame(candidate, hash)),
-    )
-  );
-}
-
-function usesSecret(metadata: Record<string, unknown>): boolean {
-  const method = metadata.token_endpoint_auth_method ?? 'client_secret_basic';
-  return typeof method === 'string' && method.startsWith('client_secret_');
-}
-
-function signsWithSecret(metadata: Record<string, unknown>): boolean {
-  return (
-    metadata.token_endpoint_auth_method === 'client_secret_jwt' ||
-    Object.entries(metadata).some(
-      ([key, value]) => /_(signed_response|signing)_alg$/.test(key) && /^HS/.test(String(value)),
-    )
-  );
-}

@@ -1,27 +1,31 @@
-/** Clients: metadata that comes back as it was given, and secrets that no column holds. */
+/** Clients: metadata that comes back as it was given, each version once, and what ends with them. */
 
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { sql } from 'kysely';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { saveApplication } from '../../src/applications/application.ts';
 import {
-  addClientSecret,
+  type ClientRegistration,
   type ClientStore,
-  findClientMetadata,
-  isClientSecret,
+  changeClient,
+  createClient,
+  deleteClient,
+  disableClient,
+  enableClient,
   openClients,
   saveClient,
 } from '../../src/clients/client.ts';
+import { findClientMetadata } from '../../src/clients/engine-client.ts';
+import type { Validate } from '../../src/clients/engine-rules.ts';
+import { describeImpact } from '../../src/clients/impact.ts';
+import { addClientSecret, isClientSecret } from '../../src/clients/secrets.ts';
 import { Secret } from '../../src/crypto.ts';
-import type { Database } from '../../src/database.ts';
-import { saveAgency } from '../../src/organisations.ts';
-import { moveClock, resetClock } from '../support/clock.ts';
+import { type Database, inTransaction, type Transaction } from '../../src/database.ts';
+import { saveAgency } from '../../src/organisations/agency.ts';
 import { createTestDatabase, type TestDatabase } from '../support/postgres.ts';
 
 let database: TestDatabase;
 let db: Database;
 let store: ClientStore;
 
-const old_secret = new Secret('an old secret of thirty-two characters');
-const new_secret = new Secret('a new secret of thirty-two characters!');
 const canary = 'Kanari-Rahasia-Aplikasi-7391-yang-panjang';
 
 const metadata = {
@@ -32,29 +36,22 @@ const metadata = {
   response_types: ['code'],
   token_endpoint_auth_method: 'client_secret_basic',
 };
-const signing = { ...metadata, token_endpoint_auth_method: 'client_secret_jwt' };
 
 beforeAll(async () => {
   database = await createTestDatabase();
   db = database.db;
-  store = openClients(db, { secrets: [old_secret] });
+  store = openClients(db, { secrets: [new Secret('a secret of at least thirty-two characters')] });
   await saveAgency(db, { code: 'BPOM', name: 'Badan Pengawas Obat dan Makanan', name_en: 'Food and Drug Authority' });
 });
 
-afterEach(() => resetClock(db));
 afterAll(() => database.drop());
+
+/** Gives nobody anything to end. */
+const none = async () => undefined;
 
 /** Whether the client, as the engine reads it now, has this secret. */
 async function has(id: string, secret: string, read = store): Promise<boolean> {
   return isClientSecret(read, (await findClientMetadata(read, id))?.secret_hashes, secret);
-}
-
-/** All rows about clients as text, as PostgreSQL prints them. */
-async function dump(): Promise<string> {
-  const { rows } = await sql<{
-    text: string;
-  }>`SELECT c::text AS text FROM clients c UNION ALL SELECT s::text FROM client_secrets s`.execute(db);
-  return rows.map(({ text }) => text).join('\n');
 }
 
 describe('a client', () => {
@@ -78,6 +75,8 @@ describe('a client', () => {
       directorate_required: true,
       link_required: false,
       form_action_origins: ['https://lain.contoh.example'],
+      fapi: false,
+      origin: 'console',
       secret_hashes: [],
     });
   });
@@ -130,136 +129,182 @@ describe('a client', () => {
   });
 
   test('that is switched off is unknown, and known again when it is switched on', async () => {
-    const turn = (active: boolean) => db.updateTable('clients').set({ active }).where('id', '=', 'e-bpom').execute();
-    await turn(false);
+    const tx = <T>(work: (tx: Transaction) => Promise<T>) => inTransaction(db, work);
+    await tx((tx) => disableClient(tx, 'e-bpom', { by: null, because: 'uji' }, none));
     expect(await findClientMetadata(store, 'e-bpom')).toBeUndefined();
-    await turn(true);
+    await tx((tx) => enableClient(tx, 'e-bpom', none));
     expect(await findClientMetadata(store, 'e-bpom')).toMatchObject({ client_id: 'e-bpom' });
     expect(await findClientMetadata(store, 'E-BPOM')).toBeUndefined();
   });
 });
 
-describe('a secret', () => {
-  beforeAll(async () => {
-    await saveClient(store, { id: 'satu', metadata });
-    await saveClient(store, { id: 'dua', metadata });
-    await addClientSecret(store, 'satu', canary);
-  });
-
-  test('stands in no column, and is not what the engine is given', async () => {
-    const text = await dump();
-    for (const form of ['utf8', 'hex', 'base64', 'base64url'] as const)
-      expect(text).not.toContain(Buffer.from(canary).toString(form));
-    const found = await findClientMetadata(store, 'satu');
-    expect(JSON.stringify(found)).not.toContain(canary);
-    expect(await has('satu', found?.client_secret as string)).toBe(false);
-  });
-
-  test('is the own client’s alone, letter by letter', async () => {
-    expect(await has('satu', canary)).toBe(true);
-    expect(await has('dua', canary)).toBe(false);
-    for (const other of ['', canary.toLowerCase(), `${canary} `, canary.slice(0, -1)])
-      expect(await has('satu', other)).toBe(false);
-  });
-
-  test('as it stands in the table is no secret', async () => {
-    const { hash } = await db
-      .selectFrom('client_secrets')
-      .select('hash')
-      .where('client_id', '=', 'satu')
-      .executeTakeFirstOrThrow();
-    expect(await has('satu', hash)).toBe(false);
-  });
-
-  test('added later leaves the earlier one valid; the same one ten times at once is one row', async () => {
-    await Promise.all(Array.from({ length: 10 }, () => addClientSecret(store, 'satu', 'rahasia-kedua')));
-    expect(await has('satu', canary)).toBe(true);
-    expect(await has('satu', 'rahasia-kedua')).toBe(true);
-    expect(await db.selectFrom('client_secrets').select('id').where('client_id', '=', 'satu').execute()).toHaveLength(
-      2,
-    );
-  });
-
-  test('ends with its time, and the others stay', async () => {
-    await addClientSecret(store, 'dua', 'lama');
-    await addClientSecret(store, 'dua', 'baru');
-    const { rows } = await sql<{
-      id: string;
-    }>`SELECT id FROM client_secrets WHERE client_id = 'dua' ORDER BY created_at LIMIT 1`.execute(db);
-    const expires_at = sql<Date>`gapura_now() + interval '1 hour'`;
-    await db
-      .updateTable('client_secrets')
-      .set({ expires_at })
-      .where('id', '=', rows[0]?.id as string)
-      .execute();
-    expect(await has('dua', 'lama')).toBe(true);
-    await moveClock(db, 3601);
-    expect(await has('dua', 'lama')).toBe(false);
-    expect(await has('dua', 'baru')).toBe(true);
-  });
-
-  test('of a client that does not exist is refused', async () => {
-    await expect(addClientSecret(store, 'tidak-ada', 'x')).rejects.toThrow();
-  });
-
-  test('outlives a change of our own secret while the old one is configured', async () => {
-    const both = openClients(db, { secrets: [new_secret, old_secret] });
-    expect(await has('satu', canary, both)).toBe(true);
-    expect(await has('satu', canary, openClients(db, { secrets: [new_secret] }))).toBe(false);
-  });
-
-  test('is compared with what is there: nothing fits nothing', () => {
-    for (const hashes of [undefined, null, [], 'x', {}]) expect(isClientSecret(store, hashes, '')).toBe(false);
-  });
+const accept = async () => undefined;
+const registration = (id: string, more: Partial<ClientRegistration> = {}): ClientRegistration => ({
+  id,
+  metadata,
+  ...more,
 });
+const create = (client: ClientRegistration, validate: Validate = accept) =>
+  inTransaction(db, (tx) => createClient(tx, client, validate));
+const change = (client: ClientRegistration, version?: number, validate: Validate = accept) =>
+  inTransaction(db, (tx) => changeClient(tx, client, validate, version));
+const rowOf = (id: string) => db.selectFrom('clients').selectAll().where('id', '=', id).executeTakeFirst();
 
-describe('a client that signs with its secret', () => {
-  beforeAll(async () => {
-    await saveClient(store, { id: 'penanda', metadata: signing });
-    await addClientSecret(store, 'penanda', canary);
-  });
-
-  test('has it sealed, and the engine gets it opened', async () => {
-    expect(await dump()).not.toContain(canary);
-    expect(await findClientMetadata(store, 'penanda')).toMatchObject({ client_secret: canary });
-  });
-
-  test('signs with the newest of several', async () => {
-    await addClientSecret(store, 'penanda', 'rahasia-penanda-yang-lebih-baru-dan-panjang');
-    expect(await findClientMetadata(store, 'penanda')).toMatchObject({
-      client_secret: 'rahasia-penanda-yang-lebih-baru-dan-panjang',
+describe('registering', () => {
+  test('makes a client of the console, once', async () => {
+    expect(await create(registration('baru'))).toEqual({ state: 'kept', version: 1 });
+    expect(await rowOf('baru')).toMatchObject({ origin: 'console', active: true, fapi: false, api_role: null });
+    expect(await create(registration('baru'))).toEqual({
+      state: 'refused',
+      errors: { client_id: 'errors.client.id_taken' },
     });
   });
 
-  test('cannot use a seal that was copied from another client', async () => {
-    await saveClient(store, { id: 'pencuri', metadata: signing });
-    await sql`INSERT INTO client_secrets (client_id, hash, sealed)
-      SELECT 'pencuri', hash, sealed FROM client_secrets WHERE client_id = 'penanda' LIMIT 1`.execute(db);
-    await expect(findClientMetadata(store, 'pencuri')).rejects.toThrow();
+  test('of twenty at once with one name, one wins', async () => {
+    const outcomes = await Promise.all(Array.from({ length: 20 }, () => create(registration('rebutan'))));
+    expect(outcomes.filter(({ state }) => state === 'kept')).toHaveLength(1);
+    expect(outcomes.filter(({ state }) => state === 'refused')).toHaveLength(19);
   });
 
-  test('is not opened by another of our secrets', async () => {
-    await expect(findClientMetadata(openClients(db, { secrets: [new_secret] }), 'penanda')).rejects.toThrow(
-      /no key fits/,
-    );
-    const both = openClients(db, { secrets: [new_secret, old_secret] });
-    expect(await findClientMetadata(both, 'penanda')).toMatchObject({ client_id: 'penanda' });
+  test('hears our rules, and the engine’s with a secret that stands in for those to come', async () => {
+    const shown: Record<string, unknown>[] = [];
+    const refuse = async (metadata: Record<string, unknown>) => {
+      shown.push(metadata);
+      throw Object.assign(new Error('x'), {
+        error: 'invalid_client_metadata',
+        error_description: 'scope must only contain Authorization Server supported scope values',
+      });
+    };
+    expect(await create(registration('buruk'), refuse)).toEqual({
+      state: 'refused',
+      errors: { scope: 'errors.client.choice' },
+    });
+    expect(shown).toEqual([{ ...metadata, client_id: 'buruk', client_secret: expect.any(String) }]);
+    const http = { ...metadata, redirect_uris: ['http://a.example/'] };
+    expect(await create(registration('buruk', { metadata: http }), refuse)).toMatchObject({ state: 'refused' });
+    expect(shown).toHaveLength(1);
+    expect(await rowOf('buruk')).toBeUndefined();
   });
 
-  test('is known by an HS256 ID token, too; one that only sends its secret is never sealed', async () => {
-    await saveClient(store, { id: 'hs256', metadata: { ...metadata, id_token_signed_response_alg: 'HS256' } });
-    await addClientSecret(store, 'hs256', canary);
-    expect(await findClientMetadata(store, 'hs256')).toMatchObject({ client_secret: canary });
-    const sealed = await db.selectFrom('client_secrets').select('client_id').where('sealed', 'is not', null).execute();
-    expect(new Set(sealed.map(({ client_id }) => client_id))).toEqual(new Set(['penanda', 'pencuri', 'hs256']));
+  test('by itself trusts it with nothing, whatever a statement says', async () => {
+    await create(registration('sendiri', { origin: 'dynamic' }));
+    const trust = db.updateTable('clients').set({ first_party: true }).where('id', '=', 'sendiri');
+    await expect(trust.execute()).rejects.toThrow(/clients_untrusted/);
+    expect(await change(registration('sendiri', { first_party: true }))).toEqual({
+      state: 'refused',
+      errors: { first_party: 'errors.client.untrusted' },
+    });
+  });
+});
+
+describe('changing', () => {
+  beforeAll(() => create(registration('ubah')));
+
+  test('replaces the whole and is one version further, at once for the engine', async () => {
+    const changed = registration('ubah', { metadata: { ...metadata, client_name: 'Nama Baru' }, agency_code: 'BPOM' });
+    expect(await change(changed, 1)).toEqual({ state: 'kept', version: 2 });
+    expect(await findClientMetadata(store, 'ubah')).toMatchObject({ client_name: 'Nama Baru', agency: 'BPOM' });
   });
 
-  test('whose secret was given before it signed gets one that nobody knows', async () => {
-    await saveClient(store, { id: 'beralih', metadata });
-    await addClientSecret(store, 'beralih', canary);
-    await saveClient(store, { id: 'beralih', metadata: signing });
-    const found = await findClientMetadata(store, 'beralih');
-    expect(found?.client_secret).not.toBe(canary);
-    expect(String(found?.client_secret).length).toBeGreaterThanOrEqual(43);
+  test('is refused to whoever saw an older one; of twenty who saw the same, one wins', async () => {
+    expect(await change(registration('ubah'), 1)).toEqual({ state: 'conflict' });
+    const { version = 0 } = (await rowOf('ubah')) ?? {};
+    const outcomes = await Promise.all(Array.from({ length: 20 }, () => change(registration('ubah'), version)));
+    expect(outcomes.filter(({ state }) => state === 'kept')).toHaveLength(1);
+    expect(outcomes.filter(({ state }) => state === 'conflict')).toHaveLength(19);
+    expect((await rowOf('ubah'))?.version).toBe(version + 1);
+  });
+
+  test('makes no client, and leaves where it came from', async () => {
+    expect(await change(registration('tidak-ada'))).toEqual({ state: 'unknown' });
+    await change(registration('ubah', { origin: 'own' }));
+    expect((await rowOf('ubah'))?.origin).toBe('console');
+  });
+
+  test('what was refused is left as it was', async () => {
+    const before = await rowOf('ubah');
+    const http = { ...metadata, redirect_uris: ['http://a.example/'] };
+    expect(await change(registration('ubah', { metadata: http }))).toMatchObject({ state: 'refused' });
+    expect(await rowOf('ubah')).toEqual(before);
+  });
+});
+
+describe('switching off and removing', () => {
+  const ended: string[] = [];
+  const end = async (_tx: Transaction, client_id: string) => ended.push(client_id);
+  const disable = (id: string) => inTransaction(db, (tx) => disableClient(tx, id, { by: null, because: 'Bocor' }, end));
+
+  beforeAll(async () => {
+    await create(registration('mati'));
+    await saveClient(store, { id: 'milik-kami', metadata, origin: 'own' });
+  });
+
+  test('says who and why, ends what was granted, and happens once', async () => {
+    const outcomes = await Promise.all(Array.from({ length: 5 }, () => disable('mati')));
+    expect(outcomes.filter(({ state }) => state === 'done')).toHaveLength(1);
+    expect(ended).toEqual(['mati']);
+    expect(await rowOf('mati')).toMatchObject({
+      active: false,
+      disabled_because: 'Bocor',
+      disabled_at: expect.any(Date),
+    });
+    expect(await disable('mati')).toEqual({ state: 'refused', because: 'already' });
+    expect(await disable('tidak-ada')).toEqual({ state: 'refused', because: 'unknown' });
+  });
+
+  test('on again ends once more what a request under way had left, and forgets the reason', async () => {
+    const enable = () => inTransaction(db, (tx) => enableClient(tx, 'mati', end));
+    expect(await enable()).toEqual({ state: 'done' });
+    expect(ended).toEqual(['mati', 'mati']);
+    expect(await rowOf('mati')).toMatchObject({ active: true, disabled_because: null, disabled_by: null });
+    expect(await enable()).toEqual({ state: 'refused', because: 'already' });
+  });
+
+  test('is all or nothing', async () => {
+    const fail = async () => {
+      throw new Error('the database is away');
+    };
+    const attempt = inTransaction(db, (tx) => disableClient(tx, 'mati', { by: null, because: 'x' }, fail));
+    await expect(attempt).rejects.toThrow('away');
+    expect(await rowOf('mati')).toMatchObject({ active: true });
+  });
+
+  test('never meets a client of our own', async () => {
+    expect(await disable('milik-kami')).toEqual({ state: 'refused', because: 'own' });
+    expect(await change(registration('milik-kami'))).toEqual({
+      state: 'refused',
+      errors: { form: 'errors.client.own' },
+    });
+    expect(await inTransaction(db, (tx) => deleteClient(tx, 'milik-kami', end))).toEqual({
+      state: 'refused',
+      because: 'own',
+    });
+  });
+
+  test('removes its secrets with it, and leaves the application without a client', async () => {
+    await addClientSecret(store, 'mati', canary);
+    await saveApplication(db, {
+      id: 'mati',
+      agency_code: 'BPOM',
+      name: 'Mati',
+      about: 'x',
+      about_en: 'x',
+      url: 'https://mati.contoh.example/',
+      client_id: 'mati',
+      verifier: null,
+      verifier_settings: '{}',
+    });
+    expect(await describeImpact(db, 'mati')).toEqual({
+      people: 0,
+      links: 0,
+      secrets: 1,
+      applications: [{ id: 'mati', name: 'Mati' }],
+    });
+    expect(await inTransaction(db, (tx) => deleteClient(tx, 'mati', end))).toEqual({ state: 'done' });
+    expect(await rowOf('mati')).toBeUndefined();
+    expect(await db.selectFrom('client_secrets').selectAll().where('client_id', '=', 'mati').execute()).toEqual([]);
+    const application = await db.selectFrom('applications').select('client_id').where('id', '=', 'mati').execute();
+    expect(application).toEqual([{ client_id: null }]);
+    expect(await describeImpact(db, 'mati')).toBeUndefined();
   });
 });

@@ -1,0 +1,135 @@
+/** Our own rules about a client as a whole, before the engine's: what fields say together, and what FAPI 2.0 asks of them. */
+
+import { checkAddresses, checkOrigin, type Refusals } from './addresses.ts';
+import type { ClientRegistration } from './client.ts';
+import { checkPublicKeys, hasKeyFor } from './public-keys.ts';
+
+/** Names of clients of our own, which nobody else may look like. */
+const reserved = /^(?:gapura|portal|console|admin|gate|connect)$/;
+
+// RFC 9700 section 4.15: a client's name that could be a person's subject could speak for that person.
+const like_subject = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+const largest_metadata = 64 * 1024;
+
+/** Clauses 5.3.2.1 and 5.4.1 of the profile. */
+const fapi_algorithms = ['PS256', 'ES256', 'EdDSA', 'Ed25519'];
+
+/** The refusals of a client, field by field in the words of `clientSchema`; empty when all is well. */
+export function checkRegistration(registration: ClientRegistration): Refusals {
+  const { id, metadata } = registration;
+  const refusals = { ...checkAddresses(metadata) };
+  const refuse = (field: string, key: string | false | undefined) => {
+    if (key) refusals[field] ??= key;
+  };
+  if (registration.origin !== 'own') {
+    refuse('client_id', like_subject.test(id) && 'errors.client.id_like_subject');
+    refuse('client_id', reserved.test(id) && 'errors.client.id_reserved');
+  }
+  for (const origin of registration.form_action_origins ?? []) refuse('form_action_origins', checkOrigin(origin));
+  const text = JSON.stringify(metadata);
+  refuse('form', text.length > largest_metadata && 'errors.client.too_large');
+  // PostgreSQL keeps neither a NUL nor half of a character in jsonb.
+  refuse('form', /\\u(?:0000|d[89a-f])/i.test(text) && 'errors.client.characters');
+  refuse('agency_code', registration.directorate_required && !registration.agency_code && 'errors.client.needs_agency');
+  checkKind(metadata, refuse);
+  checkKeys(metadata, refuse);
+  checkTrust(registration, refuse);
+  if (registration.fapi) checkFapi(metadata, refuse);
+  return refusals;
+}
+
+type Refuse = (field: string, key: string | false | undefined) => void;
+type Metadata = Record<string, unknown>;
+
+const methodOf = (metadata: Metadata) => metadata.token_endpoint_auth_method ?? 'client_secret_basic';
+const grantsOf = (metadata: Metadata) => (metadata.grant_types ?? ['authorization_code']) as string[];
+
+/** What kind of application it is, and what follows from that. */
+function checkKind(metadata: Metadata, refuse: Refuse): void {
+  const is_native = metadata.application_type === 'native';
+  const method = methodOf(metadata);
+  const grants = grantsOf(metadata);
+  const responses = (metadata.response_types ?? ['code']) as string[];
+  const has_code = grants.includes('authorization_code');
+  // Whatever is installed on everybody's telephone is no secret (RFC 8252 section 8.5).
+  refuse(
+    'token_endpoint_auth_method',
+    is_native && String(method).startsWith('client_secret') && 'errors.client.native_secret',
+  );
+  refuse('grant_types', method === 'none' && grants.includes('client_credentials') && 'errors.client.public_service');
+  refuse('grant_types', grants.length === 0 && 'errors.field.required');
+  // The engine would leave one of the two out without a word.
+  refuse('response_types', has_code && !responses.includes('code') && 'errors.client.code_response');
+  refuse('grant_types', !has_code && responses.includes('code') && 'errors.client.code_grant');
+  refuse('grant_types', grants.includes('refresh_token') && !has_code && 'errors.client.refresh_alone');
+  const is_offline = String(metadata.scope ?? '')
+    .split(' ')
+    .includes('offline_access');
+  refuse('scope', is_offline && !grants.includes('refresh_token') && 'errors.client.offline_alone');
+}
+
+/** The public keys, and whether there is one for each use that the other fields speak of. */
+function checkKeys(metadata: Metadata, refuse: Refuse): void {
+  const { jwks, jwks_uri } = metadata;
+  if (jwks !== undefined) refuse('jwks', checkPublicKeys(jwks));
+  refuse('jwks_uri', jwks !== undefined && jwks_uri !== undefined && 'errors.client.keys_twice');
+  const needed = Object.entries(metadata).filter(
+    ([field, value]) => isKeyAlgorithm(field) && !String(value).startsWith('HS'),
+  );
+  const signs_requests = metadata.require_signed_request_object === true || methodOf(metadata) === 'private_key_jwt';
+  if ((needed.length > 0 || signs_requests) && jwks === undefined && jwks_uri === undefined) {
+    const by_secret = String(metadata.request_object_signing_alg ?? '').startsWith('HS');
+    refuse('jwks', !(by_secret && needed.length === 0) && 'errors.client.needs_keys');
+  }
+  // At an address the keys may change; here, what does not fit would fail at the first sign-in.
+  if (jwks === undefined) return;
+  for (const [field, algorithm] of needed) {
+    refuse(field, !hasKeyFor(jwks, String(algorithm)) && 'errors.client.no_key_for');
+  }
+}
+
+/** Fields that name an algorithm of the client's own keys: it signs with them, or is encrypted to. */
+function isKeyAlgorithm(field: string): boolean {
+  return (
+    field === 'token_endpoint_auth_signing_alg' ||
+    field === 'request_object_signing_alg' ||
+    field.endsWith('_encrypted_response_alg')
+  );
+}
+
+/** What only a client that proves who it is may be trusted with. */
+function checkTrust(registration: ClientRegistration, refuse: Refuse): void {
+  const { metadata, api_role, origin } = registration;
+  const is_service = grantsOf(metadata).includes('client_credentials') && methodOf(metadata) !== 'none';
+  refuse('api_role', Boolean(api_role) && !is_service && 'errors.client.api_service');
+  refuse('agency_code', api_role === 'agency_officer' && !registration.agency_code && 'errors.client.needs_agency');
+  refuse('first_party', origin === 'dynamic' && registration.first_party && 'errors.client.untrusted');
+  refuse('api_role', origin === 'dynamic' && Boolean(api_role) && 'errors.client.untrusted');
+}
+
+/** FAPI 2.0 Security Profile, clause 5.3.2 (and 5.3.3 for what the client does). */
+function checkFapi(metadata: Metadata, refuse: Refuse): void {
+  const isWeak = (field: string, usual?: string) =>
+    !fapi_algorithms.includes(String(metadata[field] ?? usual ?? 'ES256'));
+  refuse('token_endpoint_auth_method', methodOf(metadata) !== 'private_key_jwt' && 'errors.client.fapi_method');
+  refuse(
+    'token_endpoint_auth_signing_alg',
+    isWeak('token_endpoint_auth_signing_alg') && 'errors.client.fapi_algorithm',
+  );
+  refuse('request_object_signing_alg', isWeak('request_object_signing_alg') && 'errors.client.fapi_algorithm');
+  refuse(
+    'id_token_signed_response_alg',
+    isWeak('id_token_signed_response_alg', 'RS256') && 'errors.client.fapi_algorithm',
+  );
+  refuse('userinfo_signed_response_alg', isWeak('userinfo_signed_response_alg') && 'errors.client.fapi_algorithm');
+  refuse(
+    'require_pushed_authorization_requests',
+    metadata.require_pushed_authorization_requests !== true && 'errors.client.fapi_pushed',
+  );
+  refuse('dpop_bound_access_tokens', metadata.dpop_bound_access_tokens !== true && 'errors.client.fapi_bound');
+  const returns = (metadata.redirect_uris ?? []) as string[];
+  refuse('redirect_uris', returns.some((address) => !address.startsWith('https:')) && 'errors.client.fapi_https');
+  const responses = (metadata.response_types ?? ['code']) as string[];
+  refuse('response_types', responses.some((type) => type !== 'code') && 'errors.client.fapi_code');
+}

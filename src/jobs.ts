@@ -1,10 +1,8 @@
-/** Work that outlives its request: pg-boss queues in the schema `jobs`, filled in the caller's transaction, and periodic duties. */
+/** Work that outlives its request: pg-boss queues in the schema `jobs`, filled in the caller's transaction. */
 
-import { setTimeout as sleep } from 'node:timers/promises';
-import { sql } from 'kysely';
 import { fromKysely, PgBoss } from 'pg-boss';
 import type { Secret } from './crypto.ts';
-import type { Database, Transaction } from './database.ts';
+import type { Transaction } from './database.ts';
 
 interface Queue {
   name: QueueName;
@@ -196,51 +194,4 @@ export async function countJobs(
     active: activeCount,
     failed: failedCount,
   }));
-}
-
-/**
- * Runs a duty now and then every `seconds` until stopped, on one node at a time: whoever holds the advisory lock of its name.
- * The lock ends with its connection, so a dead node blocks nobody. What a duty throws is logged, and it runs again next time.
- * The lock keeps a connection of `db` while the duty runs.
- */
-export function runPeriodically(
-  db: Database,
-  name: string,
-  seconds: number,
-  fn: () => Promise<unknown>,
-  log: JobLog,
-): { stop(): Promise<void> } {
-  const stopping = new AbortController();
-  const loop = async () => {
-    while (!stopping.signal.aborted) {
-      try {
-        await runAlone(db, name, fn);
-      } catch (error) {
-        log.error({ err: error, duty: name }, 'a duty failed');
-      }
-      await sleep(seconds * 1000, undefined, { signal: stopping.signal }).catch(() => undefined);
-    }
-  };
-  const done = loop();
-  return {
-    async stop() {
-      stopping.abort();
-      await done;
-    },
-  };
-}
-
-/** Runs `fn` unless another node runs the duty of that name now; says whether it ran. */
-export function runAlone(db: Database, name: string, fn: () => Promise<unknown>): Promise<boolean> {
-  const key = sql`hashtextextended(${`gapura duty ${name}`}, 0)`;
-  return db.connection().execute(async (connection) => {
-    const { rows } = await sql<{ taken: boolean }>`SELECT pg_try_advisory_lock(${key}) AS taken`.execute(connection);
-    if (!rows[0]?.taken) return false;
-    try {
-      await fn();
-    } finally {
-      await sql`SELECT pg_advisory_unlock(${key})`.execute(connection);
-    }
-    return true;
-  });
 }

@@ -4,7 +4,8 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
 import { Secret } from '../src/crypto.ts';
 import { type Database, inTransaction, openDatabase } from '../src/database.ts';
-import { countJobs, enqueue, type Jobs, openJobs, prepareJobs, runAlone, runPeriodically, work } from '../src/jobs.ts';
+import { runAlone, runPeriodically } from '../src/duties.ts';
+import { countJobs, enqueue, type Jobs, openJobs, prepareJobs, work } from '../src/jobs.ts';
 import { createTestDatabase, type TestDatabase } from './support/postgres.ts';
 
 let database: TestDatabase;

@@ -3,10 +3,11 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
-import { erasePersonal, purgePersonal, record, sealAudit, verifyAudit } from '../src/audit.ts';
-import { type Database, inTransaction, type Transaction } from '../src/database.ts';
-import { moveClock } from './support/clock.ts';
-import { createTestDatabase, type TestDatabase } from './support/postgres.ts';
+import { erasePersonal, purgePersonal, record } from '../../src/audit/audit.ts';
+import { sealAudit, verifyAudit } from '../../src/audit/seals.ts';
+import { type Database, inTransaction, type Transaction } from '../../src/database.ts';
+import { moveClock } from '../support/clock.ts';
+import { createTestDatabase, type TestDatabase } from '../support/postgres.ts';
 
 let database: TestDatabase;
 let db: Database;

@@ -1,94 +1,9 @@
-/** The audit: what happened, written in the caller's transaction; the personal side erasable; a chain of hashes over both. */
+/** The chain of hashes over the audit: made by a worker over what is committed, and computed anew to see whether it holds. */
 
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
-import { digest } from './crypto.ts';
-import { type Database, inTransaction, type Transaction } from './database.ts';
-
-export const audit_kinds = [
-  'sign_in',
-  'sign_in_refused',
-  'directorate_chosen',
-  'sign_out',
-  'session_ended',
-  'account_created',
-  'account_locked',
-  'account_unlocked',
-  'account_revoked',
-  'link_added',
-  'link_changed',
-  'link_removed',
-  'link_refused',
-  'link_requested',
-  'link_stale',
-] as const;
-
-export type AuditKind = (typeof audit_kinds)[number];
-
-/** Where a request came from; the personal side of an event. */
-export interface AuditRequest {
-  address: string;
-  user_agent: string | undefined;
-  request_id: string;
-}
-
-export interface AuditEvent {
-  kind: AuditKind;
-  /** Whose account it concerns. */
-  account_id?: string | null | undefined;
-  /** Who did it, where that is another person. */
-  actor_id?: string | null | undefined;
-  client_id?: string | null | undefined;
-  /** What else must be known for ever: nothing personal and nothing secret, for it is never erased. */
-  detail?: Record<string, string | number | boolean | null>;
-  request?: AuditRequest | undefined;
-}
-
-/** Writes an event in the caller's transaction: what is rolled back has not happened. */
-export async function record(tx: Transaction, event: AuditEvent): Promise<void> {
-  const { request } = event;
-  const personal = request && {
-    salt: randomBytes(16).toString('base64url'),
-    address: request.address,
-    user_agent: request.user_agent?.slice(0, 500) ?? null,
-    request_id: request.request_id,
-  };
-  const columns = sql`INSERT INTO audit_events (kind, account_id, actor_id, client_id, detail, personal_digest)
-    VALUES (${event.kind}, ${event.account_id ?? null}, ${event.actor_id ?? null}, ${event.client_id ?? null},
-      ${JSON.stringify(event.detail ?? {})}, ${personal ? digestPersonal(personal) : null})`;
-  if (!personal) {
-    await columns.execute(tx);
-    return;
-  }
-  await sql`WITH event AS (${columns} RETURNING id)
-    INSERT INTO audit_personal (event_id, salt, address, user_agent, request_id)
-    SELECT id, ${personal.salt}, ${personal.address}, ${personal.user_agent}, ${personal.request_id} FROM event`.execute(
-    tx,
-  );
-}
-
-/** Erases the personal side of everything that concerns an account; the events and their chain stay whole. */
-export async function erasePersonal(tx: Transaction, account_id: string): Promise<void> {
-  await sql`DELETE FROM audit_personal p USING audit_events e
-    WHERE e.id = p.event_id AND e.account_id = ${account_id}`.execute(tx);
-}
-
-/**
- * Erases the personal side of events older than `seconds`, in batches of 5000; a worker's duty.
- * @returns how many were erased
- */
-export async function purgePersonal(db: Database, seconds: number): Promise<number> {
-  for (let purged = 0; ; ) {
-    const { numAffectedRows = 0n } = await sql`
-      DELETE FROM audit_personal WHERE event_id IN (
-        SELECT p.event_id FROM audit_personal p JOIN audit_events e ON e.id = p.event_id
-        WHERE e.at < gapura_now() - make_interval(secs => ${seconds}::float8) ORDER BY p.event_id LIMIT 5000)`.execute(
-      db,
-    );
-    purged += Number(numAffectedRows);
-    if (numAffectedRows < 5000n) return purged;
-  }
-}
+import { type Database, inTransaction, type Transaction } from '../database.ts';
+import { digestPersonal } from './audit.ts';
 
 const seal_lock = 5_731_002;
 const batch = 1000;
@@ -210,18 +125,6 @@ function writeEvent(event: EventRow): string {
   const { id, xid, at, kind, account_id, actor_id, client_id, personal_digest } = event;
   const detail = Object.entries(event.detail).sort(([one], [other]) => (one < other ? -1 : 1));
   return JSON.stringify([id, xid, at, kind, account_id, actor_id, client_id, detail, personal_digest]);
-}
-
-interface Personal {
-  salt: string;
-  address: string | null;
-  user_agent: string | null;
-  request_id: string | null;
-}
-
-// The salt keeps the digest from telling the address to whoever tries all of them once the row is gone.
-function digestPersonal({ salt, address, user_agent, request_id }: Personal): string {
-  return digest(JSON.stringify([salt, address, user_agent, request_id]));
 }
 
 async function isPersonalTrue(db: Database, events: EventRow[]): Promise<boolean> {

@@ -1,13 +1,15 @@
 /** What every way of proving shares: the tries that are paid for, the breaker of an application, and the link that is kept. */
 
-import type { Application } from '../applications.ts';
+import { type Application, holdSharing } from '../applications/application.ts';
 import { type AuditRequest, record } from '../audit/audit.ts';
 import { inTransaction, type Transaction } from '../database.ts';
 import type { LimitKey, LimitName } from '../limits.ts';
 import { findOrganisationOf } from '../organisations/organisation.ts';
+import { listHolders, takeName } from './holders.ts';
 import { tell } from './letters.ts';
 import type { LinkOutcome, LinkStore, Refused, Unavailable, Verification } from './link.ts';
-import { addRequest, dropRequest, lineUp, listHolders, type ProvenName, takeName, writeLink } from './store.ts';
+import { addRequest, dropRequest } from './requests.ts';
+import { lineUp, type ProvenName, writeLink } from './store.ts';
 
 /** Whose link it is to be, and from where it is asked for. */
 export interface Claimant {
@@ -60,11 +62,12 @@ export async function askApplication<Answer extends { state: string }>(
   }
   const answer = await ask();
   if (isUnavailable(answer)) {
+    const { state, because } = answer;
     // An answer that makes no sense may be the fault of what was typed: it counts against the person, not the application.
-    if (answer.because === 'broken') return answer;
+    if (because === 'broken') return { state, because };
     await giveBack();
     if (paused === 0) await limits.spend(db, 'link_breaker', application_id);
-    return answer;
+    return { state, because };
   }
   // It answered: the line is sound, whatever it said.
   await limits.forget(db, 'link_breaker', application_id);
@@ -113,10 +116,12 @@ async function keepLink(
 ): Promise<LinkOutcome> {
   return inTransaction(store.db, async (tx) => {
     await lineUp(tx, account_id, application.id);
+    // As it is now, and until the link stands: who holds the names is written anew when it changes.
+    const sharing = (await holdSharing(tx, application.id)) ?? application.sharing;
     // What is linked to a person already is not another's, however the application's policy of sharing changed since.
     const is_theirs =
       (await listHolders(tx, application.id, name.subject)).includes(account_id) ||
-      (await takeName(tx, application.id, name.subject, await holderOf(tx, account_id, application)));
+      (await takeName(tx, application.id, name.subject, await holderOf(tx, account_id, sharing)));
     if (!is_theirs) {
       if (await addRequest(tx, account_id, application.id, name)) {
         await record(tx, { kind: 'link_requested', account_id, detail: { application: application.id }, request });
@@ -141,7 +146,7 @@ async function keepLink(
 }
 
 /** Who holds a name: the person, or the organisation where the application lets its people share. */
-async function holderOf(tx: Transaction, account_id: string, { sharing }: Application): Promise<string> {
+export async function holderOf(tx: Transaction, account_id: string, sharing: Application['sharing']): Promise<string> {
   if (sharing === 'one_person') return account_id;
   return (await findOrganisationOf(tx, account_id))?.id ?? account_id;
 }

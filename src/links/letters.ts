@@ -3,7 +3,7 @@
 import { findAccount } from '../accounts/store.ts';
 import { now } from '../clock.ts';
 import type { Transaction } from '../database.ts';
-import { sendMail } from '../delivery/outbox.ts';
+import { type MailValues, sendMail } from '../delivery/outbox.ts';
 import { formatDateTime } from '../i18n/dates.ts';
 import type { LinkStore } from './link.ts';
 
@@ -14,7 +14,10 @@ export type LinkTemplate =
   | 'link_renamed'
   | 'link_default_changed'
   | 'link_requested_holder'
-  | 'link_requested_claimant';
+  | 'link_requested_claimant'
+  | 'link_transfer_granted'
+  | 'link_transfer_refused'
+  | 'link_transferred_away';
 
 /** Tells a person by mail, at the address Gapura knows; without one there is nobody to tell. */
 export async function tell(
@@ -24,6 +27,7 @@ export async function tell(
   template: LinkTemplate,
   application: string,
   username: string,
+  more: MailValues = {},
 ): Promise<void> {
   const account = await findAccount(tx, account_id);
   if (!account?.email) return;
@@ -34,6 +38,6 @@ export async function tell(
     to: email,
     language,
     template,
-    values: { name: full_name, application, username, time, support },
+    values: { name: full_name, application, username, time, support, ...more },
   });
 }

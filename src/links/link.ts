@@ -1,6 +1,7 @@
 /** Linking: a person proves that a user name of an application is theirs, at that application, once. */
 
-import { type Application, findApplication } from '../applications.ts';
+import type { z } from 'zod';
+import { type Application, findApplication } from '../applications/application.ts';
 import type { Database } from '../database.ts';
 import type { Jobs } from '../jobs.ts';
 import type { Limits } from '../limits.ts';
@@ -13,6 +14,8 @@ import { httpVerifier } from './verifiers/http.ts';
 export interface Unavailable {
   state: 'unavailable';
   because: 'unreachable' | 'slow' | 'broken';
+  /** What exactly was wrong, for the application's programmer: a few technical words, nothing that was typed or answered. */
+  reason?: string;
 }
 
 /** What an application said about a user name. */
@@ -34,7 +37,12 @@ export interface VerifierTools {
 /** A way to ask an application whether a typed user name and password fit. The password is forgotten with the call. */
 export interface PasswordVerifier {
   kind: string;
-  /** Asks; everything the application can do wrong is `unavailable`, never an exception. */
+  /** What its settings must look like when they are saved; from it the console draws their form. */
+  settings: z.ZodObject;
+  /**
+   * Asks; everything the application can do wrong is `unavailable`, never an exception, and so are settings that another
+   * release has stored.
+   */
   verify(
     settings: Record<string, unknown>,
     credentials: { username: string; password: string },
@@ -45,6 +53,8 @@ export interface PasswordVerifier {
 /** A way that sends the person to the application and takes the answer when the browser comes back (links/redirect.ts). */
 export interface RedirectVerifier {
   kind: string;
+  /** As a PasswordVerifier's. */
+  settings: z.ZodObject;
   /** The origins that a person may be sent to: the form that begins it may lead there and nowhere else. */
   origins(settings: Record<string, unknown>): string[];
   /** The address to send the person to; `state` comes back with the answer, by GET at `callback`. */
@@ -80,9 +90,15 @@ export function findWay(
   { verifiers }: LinkStore,
   application: Application | undefined,
 ): 'password' | 'redirect' | undefined {
-  const is_its = ({ kind }: { kind: string }) => kind === application?.verifier;
+  if (!application || !isSetUp(application)) return undefined;
+  const is_its = ({ kind }: { kind: string }) => kind === application.verifier;
   if (verifiers.password.some(is_its)) return 'password';
   return verifiers.redirect.some(is_its) ? 'redirect' : undefined;
+}
+
+/** Whether somebody has given the verifier its settings since it was chosen. */
+function isSetUp({ verifier_settings }: Application): boolean {
+  return Object.keys(verifier_settings).length > 0;
 }
 
 /** What linking needs. */
@@ -94,6 +110,8 @@ export interface LinkStore {
   verifiers: Verifiers;
   /** The keys of proofs. */
   keys: Buffer[];
+  /** Seals a secret of an application's settings, so that `tools.unseal` opens it. */
+  seal(secret: string): string;
   /** Gapura's own address, to which applications send people back. */
   url: string;
   /** Whom people turn to; stands in the mails. */
@@ -130,7 +148,7 @@ export interface LinkTry extends Claimant {
 export async function proveLink(store: LinkStore, attempt: LinkTry): Promise<LinkOutcome> {
   const application = await findApplication(store.db, attempt.application_id);
   const verifier = store.verifiers.password.find(({ kind }) => kind === application?.verifier);
-  if (!application || !verifier) return { state: 'unsupported' };
+  if (!application || !verifier || !isSetUp(application)) return { state: 'unsupported' };
 
   const { username, password } = attempt;
   const name_key = [application.id, username.normalize('NFKC').trim().toLowerCase()];

@@ -3,7 +3,7 @@
 import { createRemoteJWKSet, customFetch, jwtVerify } from 'jose';
 import { sql } from 'kysely';
 import { z } from 'zod';
-import { type Application, findApplication } from '../applications.ts';
+import { type Application, findApplication } from '../applications/application.ts';
 import { record } from '../audit/audit.ts';
 import { now } from '../clock.ts';
 import { type Database, inTransaction, type Transaction } from '../database.ts';

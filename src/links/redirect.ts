@@ -1,6 +1,6 @@
 /** Proving by way of the application itself: the person is sent there, and what comes back is taken once, from the same browser. */
 
-import { type Application, findApplication } from '../applications.ts';
+import { type Application, findApplication } from '../applications/application.ts';
 import { record } from '../audit/audit.ts';
 import { open, seal } from '../crypto.ts';
 import { inTransaction } from '../database.ts';

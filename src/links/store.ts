@@ -1,7 +1,7 @@
-/** The SQL of links, of who holds a user name, and of requests for a held one. */
+/** The SQL of links: one default to a person and application, and which of them serves. */
 
 import { type Selectable, sql } from 'kysely';
-import { is_stale } from '../applications.ts';
+import { is_stale } from '../applications/table.ts';
 import type { Database, Transaction } from '../database.ts';
 import type { Links } from '../tables.ts';
 
@@ -21,32 +21,6 @@ export interface ProvenName {
 /** One after the other per person and application: which link is the default is decided on what stands. */
 export async function lineUp(tx: Transaction, account_id: string, application_id: string): Promise<void> {
   await sql`SELECT pg_advisory_xact_lock(hashtextextended(${`links ${account_id} ${application_id}`}, 0))`.execute(tx);
-}
-
-/** Takes a user name for a holder unless another has it; one statement, so that of several at once one comes first. */
-export async function takeName(
-  tx: Transaction,
-  application_id: string,
-  subject: string,
-  holder_id: string,
-): Promise<boolean> {
-  const { rows } = await sql<{ holder_id: string }>`
-    INSERT INTO link_holders AS h (application_id, subject, holder_id) VALUES (${application_id}, ${subject}, ${holder_id})
-    ON CONFLICT (application_id, subject) DO UPDATE SET holder_id = h.holder_id RETURNING h.holder_id`.execute(tx);
-  return rows[0]?.holder_id === holder_id;
-}
-
-/**
- * Gives a user name free when no link of it is left. The row is locked first, and only the next statement looks: a link that
- * somebody who shares the name is just making, or removing, is seen as it ends.
- */
-export async function freeName(tx: Transaction, application_id: string, subject: string): Promise<void> {
-  const held = sql`FROM link_holders h WHERE h.application_id = ${application_id} AND h.subject = ${subject}`;
-  await sql`SELECT ${held} FOR UPDATE`.execute(tx);
-  await sql`DELETE ${held}
-    AND NOT EXISTS (SELECT FROM links l WHERE l.application_id = h.application_id AND l.subject = h.subject)`.execute(
-    tx,
-  );
 }
 
 /** Writes a link; one that stood is proven anew. The first of a person at an application is the default. */
@@ -76,6 +50,19 @@ export async function writeLink(
     .returning(sql<boolean>`created_at = verified_at`.as('is_new'))
     .executeTakeFirstOrThrow();
   return row;
+}
+
+/** Takes a link back to the moment of its proof, and to what its application has said of the user name since then. */
+export async function dateLink(tx: Transaction, { id, application_id, subject }: Link, proved_at: Date): Promise<void> {
+  await tx
+    .updateTable('links')
+    .set({
+      verified_at: proved_at,
+      stale_at: sql<Date | null>`(SELECT max(o.stale_at) FROM links o
+        WHERE o.application_id = ${application_id} AND o.subject = ${subject} AND o.stale_at > ${proved_at})`,
+    })
+    .where('id', '=', id)
+    .execute();
 }
 
 /** The links of a person at an application, the default first. */
@@ -170,69 +157,10 @@ export async function deleteLink(tx: Transaction, account_id: string, id: string
     .returningAll()
     .executeTakeFirst();
   if (!link) return undefined;
-  await freeName(tx, link.application_id, link.subject);
   if (!link.is_default) return link;
   const [next] = await listLinks(tx, account_id, link.application_id);
   if (next) await makeDefault(tx, next);
   return link;
-}
-
-/** Notes that somebody proved a name that another holds; asking again while a request waits adds none. */
-export async function addRequest(
-  tx: Transaction,
-  account_id: string,
-  application_id: string,
-  { subject, username }: ProvenName,
-): Promise<boolean> {
-  const result = await tx
-    .insertInto('link_requests')
-    .values({ account_id, application_id, subject, username })
-    .onConflict((conflict) => conflict.doNothing())
-    .executeTakeFirst();
-  return result.numInsertedOrUpdatedRows === 1n;
-}
-
-/** Takes a person's own request back: the name is theirs now, and nobody need decide. */
-export async function dropRequest(
-  tx: Transaction,
-  account_id: string,
-  application_id: string,
-  subject: string,
-): Promise<void> {
-  await tx
-    .deleteFrom('link_requests')
-    .where('account_id', '=', account_id)
-    .where('application_id', '=', application_id)
-    .where('subject', '=', subject)
-    .where('decision', 'is', null)
-    .execute();
-}
-
-/** A person's requests at an application that wait for an officer. */
-export async function listRequests(
-  db: Database,
-  account_id: string,
-  application_id: string,
-): Promise<{ username: string; proved_at: Date }[]> {
-  return db
-    .selectFrom('link_requests')
-    .select(['username', 'proved_at'])
-    .where('account_id', '=', account_id)
-    .where('application_id', '=', application_id)
-    .where('decision', 'is', null)
-    .orderBy('proved_at')
-    .execute();
-}
-
-/** The people who hold a user name. */
-export async function listHolders(db: Database, application_id: string, subject: string): Promise<string[]> {
-  const rows = await db
-    .selectFrom('links')
-    .select('account_id')
-    .where('application_id', '=', application_id)
-    .where('subject', '=', subject)
-    .execute();
-  return rows.map((row) => row.account_id);
 }
 
 /** Marks every link of a user name as to be proven again. */

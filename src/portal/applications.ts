@@ -6,11 +6,12 @@ import {
   findApplicationRow,
   listAgenciesWithApplications,
   listApplications,
-} from '../applications.ts';
+} from '../applications/table.ts';
 import type { Database } from '../database.ts';
 import { formatDate, formatDateTime } from '../i18n/dates.ts';
-import { listLinks, listRequests, type ShownLink } from '../links/store.ts';
-import { listDirectoratesOf } from '../organisations.ts';
+import { listDecided, listRequests } from '../links/requests.ts';
+import { listLinks, type ShownLink } from '../links/store.ts';
+import { listDirectoratesOf, nameDirectorate } from '../organisations/directorate.ts';
 import { page } from '../views.ts';
 import { readPerson } from './person.ts';
 import type { PortalStore } from './portal.ts';
@@ -55,6 +56,11 @@ export function addressOfLink(id: string, next: string[], said?: 'linked'): stri
   return addQuery(`/portal/applications/${id}/link`, new URLSearchParams(query));
 }
 
+/** Where the way to an application that wants to see the person itself begins. */
+export function addressOfVerification(id: string, next: string[]): string {
+  return addQuery(`/portal/applications/${id}/verification`, new URLSearchParams(next.map((name) => ['next', name])));
+}
+
 /** The page of an application, saying what has just been done there. */
 export function addressOfDetail(id: string, said: (typeof done)[number], next: string[] = []): string {
   return addQuery(
@@ -71,10 +77,10 @@ export function readIds(value: string | string[] | undefined): string[] {
 
 /** The names of an application and its agency, and what it is, in the person's language. */
 export function nameApplication(row: ApplicationRow, language: 'id' | 'en') {
-  const { id, name, url, is_supported } = row;
+  const { id, name, url, is_supported, needs_no_link } = row;
   const is_english = language === 'en';
   const agency = is_english ? row.agency_name_en : row.agency_name;
-  return { id, name, url, is_supported, agency, about: is_english ? row.about_en : row.about };
+  return { id, name, url, is_supported, needs_no_link, agency, about: is_english ? row.about_en : row.about };
 }
 
 async function showTable(ctx: Context, store: PortalStore, account_id: string, problem?: string): Promise<void> {
@@ -137,9 +143,14 @@ function addQuery(path: string, query: URLSearchParams): string {
   return query.size > 0 ? `${path}?${query}` : path;
 }
 
-function statusOf({ links, stale_links, is_supported }: ApplicationRow): [kind: string, status: string][] {
+function statusOf({
+  links,
+  stale_links,
+  is_supported,
+  needs_no_link,
+}: ApplicationRow): [kind: string, status: string][] {
   if (links > 0) return [['good', 'linked'], ...(stale_links > 0 ? [['warn', 'stale'] as [string, string]] : [])];
-  return [['quiet', is_supported ? 'not_linked' : 'unsupported']];
+  return [['quiet', is_supported ? 'not_linked' : needs_no_link ? 'not_needed' : 'unsupported']];
 }
 
 /** The page of an application with the person's links to it. */
@@ -154,13 +165,14 @@ export async function showDetail(
   const { db } = store;
   const row = await findApplicationRow(db, account_id, id);
   if (!row) return ctx.throw(404);
-  const [{ header }, links, requests, directorates] = await Promise.all([
+  const [{ header }, links, requests, decided, directorates] = await Promise.all([
     readPerson(db, account_id, 'applications'),
     listLinks(db, account_id, id),
     listRequests(db, account_id, id),
+    listDecided(db, account_id, id),
     listDirectoratesOf(db, account_id, row.agency_code),
   ]);
-  const names = new Map(directorates.map(({ code, name }) => [code, name]));
+  const names = new Map(directorates.map((one) => [one.code, nameDirectorate(one, language)]));
   const time = (at: Date) => formatDateTime(language, at, header.zone);
   const application = nameApplication(row, language);
   const [next, ...others] = readIds(ctx.query.next);
@@ -176,6 +188,11 @@ export async function showDetail(
     next: next && addressOfLink(next, others),
     links: links.map((link) => describeLink(link, names, time(link.verified_at), refused)),
     requests: requests.map(({ username, proved_at }) => ({ username, since: time(proved_at) })),
+    decided: decided.map(({ username, decision, decided_at, because }) => ({
+      decision,
+      text: t(`portal.application.${decision}`, { username, agency: application.agency, time: time(decided_at) }),
+      because,
+    })),
   });
 }
 

@@ -74,9 +74,11 @@ export function testVerifier({ verifier, right, locked, name, start: open, longe
     verifier.verify(settings, { ...right, ...changes }, tools);
 
   const verified = { state: 'verified', name };
-  const broken = { state: 'unavailable', because: 'broken' };
-  const slow = { state: 'unavailable', because: 'slow' };
-  const unreachable = { state: 'unavailable', because: 'unreachable' };
+  // For the application's programmer: a few words, and nothing of what was typed or answered.
+  const reason = expect.stringMatching(/^[\w: -]{3,60}$/);
+  const broken = { state: 'unavailable', because: 'broken', reason };
+  const slow = { state: 'unavailable', because: 'slow', reason };
+  const unreachable = { state: 'unavailable', because: 'unreachable', reason };
 
   describe(`the verifier ${verifier.kind}`, () => {
     test('asks once, and says whose name it is and nothing else', async () => {
@@ -146,6 +148,16 @@ export function testVerifier({ verifier, right, locked, name, start: open, longe
         expect(await ask(ground)).toEqual(verified);
       },
     );
+
+    test('settings that another release has stored are broken, and nobody is asked', async () => {
+      const ground = await start('honest');
+      const { settings } = ground;
+      const strange = Object.keys(settings).map((name) => ({ ...settings, [name]: { of: 'another shape' } }));
+      for (const stored of [{}, { unknown: true }, ...strange])
+        expect([stored, await ask({ ...ground, settings: stored })]).toEqual([stored, broken]);
+      expect(ground.asked).toBe(0);
+      expect(verifier.settings.safeParse(settings).success).toBe(true);
+    });
 
     test('one stuck question holds up no other', async () => {
       const ground = await start('silent');

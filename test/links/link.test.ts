@@ -5,7 +5,8 @@ import { sql } from 'kysely';
 import { type Database, openDatabase } from '../../src/database.ts';
 import { chooseDefault, removeLink, renameLink } from '../../src/links/changes.ts';
 import type { LinkOutcome, LinkStore } from '../../src/links/link.ts';
-import { listLinks, listRequests, type ShownLink } from '../../src/links/store.ts';
+import { listRequests } from '../../src/links/requests.ts';
+import { listLinks, type ShownLink } from '../../src/links/store.ts';
 import {
   from_here,
   linkAs,
@@ -95,6 +96,7 @@ const withoutLimits = (store: LinkStore): LinkStore => ({
   limits: {
     look: async () => ({ count: 0, is_used_up: false, retry_after: 0 }),
     spend: async () => ({ state: 'allowed', count: 1 }),
+    spendUpTo: async () => ({ state: 'allowed', count: 1 }),
     forget: async () => undefined,
     giveBack: async () => undefined,
   },

@@ -2,28 +2,25 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type ControlledTransaction, sql } from 'kysely';
-import { saveApplication } from '../../src/applications.ts';
+import { saveApplication } from '../../src/applications/application.ts';
 import { type Database, inTransaction, openDatabase, type Transaction } from '../../src/database.ts';
+import { listHolders, takeName } from '../../src/links/holders.ts';
 import { purgeNotices, takeNotice } from '../../src/links/notices.ts';
+import { addRequest, listRequests } from '../../src/links/requests.ts';
 import {
-  addRequest,
   deleteLink,
   findLink,
   findServingLink,
-  freeName,
   type Link,
   labelLink,
   lineUp,
-  listHolders,
   listLinks,
-  listRequests,
   makeDefault,
   markStale,
   type ProvenName,
-  takeName,
   writeLink,
 } from '../../src/links/store.ts';
-import { saveAgency } from '../../src/organisations.ts';
+import { saveAgency } from '../../src/organisations/agency.ts';
 import type { Tables } from '../../src/tables.ts';
 import { moveClock, resetClock } from '../support/clock.ts';
 import { until } from '../support/nodes.ts';
@@ -189,10 +186,24 @@ describe('a name', () => {
     expect(await holders()).toEqual([]);
   });
 
-  test('is not given free while it is linked', async () => {
-    await link(budi, 's');
-    await inTransaction(db, (tx) => freeName(tx, 'satu', 's'));
-    expect(await holders()).toHaveLength(1);
+  test('is free when its person is deleted, unless another shares it', async () => {
+    const person = { full_name: 'Sementara' };
+    const { id } = await db.insertInto('accounts').values(person).returning('id').executeTakeFirstOrThrow();
+    await link(id, 's');
+    await link(budi, 't');
+    const company = '00000000-0000-4000-8000-0000000000aa';
+    for (const sharer of [id, sari])
+      await inTransaction(db, async (tx) => {
+        await takeName(tx, 'dua', 's', company);
+        await writeLink(tx, sharer, 'dua', name('s'));
+      });
+    await db.deleteFrom('accounts').where('id', '=', id).execute();
+    expect((await holders()).sort()).toEqual([
+      ['dua', 's', company],
+      ['satu', 't', budi],
+    ]);
+    await link(tono, 's');
+    expect(await listHolders(db, 'satu', 's')).toEqual([tono]);
   });
 });
 

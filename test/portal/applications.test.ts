@@ -2,12 +2,20 @@
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
-import { saveApplication } from '../../src/applications.ts';
+import { saveApplication } from '../../src/applications/application.ts';
 import { inTransaction } from '../../src/database.ts';
-import { addRequest, labelLink, markStale, type ProvenName, writeLink } from '../../src/links/store.ts';
+import { addRequest } from '../../src/links/requests.ts';
+import { labelLink, markStale, type ProvenName, writeLink } from '../../src/links/store.ts';
 import { type Browser, expectNoAxeViolations, expectQuiet, openBrowser } from '../support/browser.ts';
 import { readText } from '../support/facts.ts';
-import { demo_password, newSignedInVisitor, signIn, startGapura, type TestGapura } from '../support/gapura.ts';
+import {
+  demo_password,
+  newSignedInVisitor,
+  registerClient,
+  signIn,
+  startGapura,
+  type TestGapura,
+} from '../support/gapura.ts';
 import { type HttpVisitor, newHttpVisitor } from '../support/http.ts';
 import { listStatements } from '../support/statements.ts';
 
@@ -224,6 +232,19 @@ describe('one application', () => {
     expect(links({ body: cargolink })).not.toContain('/portal/applications/cargolink/link');
   });
 
+  test('that knows people by their sign-in needs no link, and says so in both places', async () => {
+    await registerClient(gapura, 'buku', { agency_code: 'LNSW' });
+    await save('buku', { agency_code: 'LNSW', name: 'Buku' });
+    await gapura.db.updateTable('applications').set({ client_id: 'buku' }).where('id', '=', 'buku').execute();
+    const table = readRows((await budi.get('/portal/applications?agency=LNSW')).body);
+    expect(table.Buku?.slice(3)).toEqual(['Tidak perlu dihubungkan', '0', 'Buka']);
+    const { body } = await budi.get('/portal/applications/buku');
+    expect(body).toContain('Buku mengenali Anda begitu Anda masuk lewat Gapura.');
+    expect(body).not.toContain('Belum didukung');
+    expect((await budi.get('/portal/applications/buku/link')).status).toBe(404);
+    await gapura.db.deleteFrom('applications').where('id', '=', 'buku').execute();
+  });
+
   test('shows each link with its names, its directorate and what can be done, to the person alone', async () => {
     const food = await link('budi', {
       subject: 's1',
@@ -267,7 +288,10 @@ describe('one application', () => {
     expect(waiting).toMatch(/user_rebutan: menunggu keputusan petugas Badan Pengawas Obat dan Makanan sejak \w+, /);
     expect((await tono.get('/portal/applications/e-bpom')).body).not.toContain('user_rebutan');
     await gapura.db.updateTable('link_requests').set({ decision: 'refused', decided_at: sql`gapura_now()` }).execute();
-    expect((await budi.get('/portal/applications/e-bpom')).body).not.toContain('user_rebutan');
+    const decided = readText((await budi.get('/portal/applications/e-bpom')).body);
+    expect(decided).not.toContain('menunggu keputusan');
+    expect(decided).toMatch(/Permintaan Anda atas user_rebutan ditolak petugas Badan Pengawas Obat dan Makanan pada /);
+    expect((await tono.get('/portal/applications/e-bpom')).body).not.toContain('user_rebutan');
     await forgetLinks();
   });
 

@@ -5,11 +5,11 @@ import { createServer, type IncomingMessage, type RequestListener, type ServerRe
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose';
-import { saveApplication } from '../../src/applications.ts';
+import { saveApplication } from '../../src/applications/application.ts';
 import { now, nowSeconds } from '../../src/clock.ts';
-import type { Secret } from '../../src/crypto.ts';
+import { deriveKeys, type Secret } from '../../src/crypto.ts';
 import { openLimits } from '../../src/limits.ts';
-import { type LinkOutcome, type LinkStore, proveLink } from '../../src/links/link.ts';
+import { type LinkOutcome, type LinkStore, proveLink, verifiers } from '../../src/links/link.ts';
 import { createRequestSigner, loadSigningKeys } from '../../src/oidc/signing-keys.ts';
 import { createOutbound } from '../../src/outbound.ts';
 import type { TestGapura } from './gapura.ts';
@@ -174,6 +174,10 @@ export async function openTestLinks({
     db,
     jobs: gapura.jobs,
     limits: openLimits(config.secrets[0] as Secret),
+    verifiers,
+    keys: deriveKeys(config.secrets, 'proofs'),
+    seal: (secret) => secret,
+    url: config.url,
     support: 'Meja Bantuan, bantuan@gapura.example',
     tools: {
       call: outbound.call,

@@ -18,7 +18,7 @@ const issuer = 'http://sso.test:3000/connect';
 const outbound = createOutbound({ private_hosts: [] });
 const right = { username: 'user_bpom', password: own_password };
 const name = { subject: 's-pangan', username: 'user_bpom', display_name: 'PT user_bpom', directorate: 'PANGAN' };
-const broken = { state: 'unavailable', because: 'broken' };
+const broken = { state: 'unavailable', because: 'broken', reason: expect.any(String) };
 
 let jwk: JWK;
 let tools: VerifierTools;
@@ -225,9 +225,10 @@ describe('the line', () => {
     expect(await ask(application, { authority: makeCertificate().cert })).toEqual({
       state: 'unavailable',
       because: 'unreachable',
+      reason: expect.stringMatching(/CERT|SIGNATURE/),
     });
     // Without one of its own the application needs a certificate that everybody trusts.
-    expect(await ask(application)).toEqual({ state: 'unavailable', because: 'unreachable' });
+    expect(await ask(application)).toMatchObject({ state: 'unavailable', because: 'unreachable' });
     expect(application.asked).toHaveLength(1);
   });
 
@@ -249,6 +250,45 @@ describe('the line', () => {
   });
 });
 
+describe('settings to be saved', () => {
+  const refused = (changes: object) => {
+    const read = httpVerifier.settings.safeParse({ endpoint: 'https://aplikasi.example/verifikasi', ...changes });
+    return read.success ? [] : read.error.issues.map(({ path, message }) => [path[0], message]);
+  };
+  const [ours, other] = [makeCertificate(), makeCertificate()];
+  const key_of_one_line = ours.key.replaceAll('\n', ' ');
+
+  test.each([
+    [{}, []],
+    [{ timeout: 20_000 }, ['timeout']],
+    [{ endpoint: 'javascript:alert(1)' }, ['endpoint']],
+    [{ endpoint: 'https://budi:sandi@aplikasi.example/' }, ['endpoint']],
+    [{ endpoint: 'http://aplikasi.example/' }, ['endpoint']],
+    [{ endpoint: 'http://10.0.0.5/', private_hosts: ['10.0.0.6'] }, ['endpoint']],
+    [{ endpoint: 'http://10.0.0.5:81/', private_hosts: ['10.0.0.5:80'] }, ['endpoint']],
+    [{ endpoint: 'http://10.0.0.5/', private_hosts: ['10.0.0.5'] }, []],
+    [{ notices_jwks_uri: 'http://aplikasi.example/jwks' }, ['notices_jwks_uri']],
+    [{ private_hosts: ['http://10.0.0.5/'] }, ['private_hosts']],
+    [{ private_hosts: ['10.0.0.5 10.0.0.6'] }, ['private_hosts']],
+    [{ authority: 'bukan' }, ['authority']],
+    [{ authority: ours.cert }, []],
+    [{ client_certificate: 'bukan', client_key: ours.key }, ['client_certificate']],
+    [{ client_certificate: ours.cert, client_key: 'bukan' }, ['client_key']],
+    [{ client_certificate: ours.cert, client_key: other.key }, ['client_key']],
+    [{ client_key: ours.key }, ['client_certificate']],
+    [{ client_certificate: ours.cert }, []],
+    [{ client_certificate: ours.cert, client_key: ours.key }, []],
+    [{ client_certificate: ours.cert, client_key: key_of_one_line }, []],
+  ])('%# are refused only for the field that is wrong', (changes, fields) => {
+    expect(refused(changes).map(([field]) => field)).toEqual(fields);
+  });
+
+  test('have their key back in lines, however it was pasted', () => {
+    const both = { endpoint: 'https://aplikasi.example/', client_certificate: ours.cert, client_key: key_of_one_line };
+    expect(httpVerifier.settings.parse(both).client_key).toBe(ours.key);
+  });
+});
+
 describe('an answer', () => {
   /** What the verifier makes of an answer. */
   async function read(body: string | Buffer, headers: Record<string, string> = json, status = 200) {
@@ -264,6 +304,18 @@ describe('an answer', () => {
     const answer = { result: 'verified', ...name, password: own_password, roles: ['x'], __proto__x: 1 };
     expect(await read(JSON.stringify(answer))).toEqual({ state: 'verified', name });
     expect(await read(JSON.stringify({ result: 'refused', subject: 's' }))).toEqual({ state: 'refused' });
+  });
+
+  test.each([
+    ['HTTP 404', yes, json, 404],
+    ['Content-Type', yes, { 'content-type': 'text/html' }, 200],
+    ['redirect', '', { location: 'https://lain.example/' }, 302],
+    ['JSON', 'bukan', json, 200],
+    ['JSON: subject', '{"result":"verified"}', json, 200],
+    ['JSON: result', '{"result":"ya"}', json, 200],
+    ['NUL', JSON.stringify({ result: 'verified', subject: 's\0' }), json, 200],
+  ])('that counts for nothing says why: %s', async (reason, body, headers, status) => {
+    expect(await read(body, headers as Record<string, string>, status)).toEqual({ ...broken, reason });
   });
 
   test('may leave out all but the subject', async () => {

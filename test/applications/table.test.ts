@@ -2,20 +2,14 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
-import {
-  findApplication,
-  findApplicationOfClient,
-  findApplicationRow,
-  listAgenciesWithApplications,
-  listApplications,
-  saveApplication,
-} from '../src/applications.ts';
-import { type Database, inTransaction } from '../src/database.ts';
-import { markStale, writeLink } from '../src/links/store.ts';
-import { saveAgency } from '../src/organisations.ts';
-import { moveClock, resetClock } from './support/clock.ts';
-import { createTestDatabase, type TestDatabase } from './support/postgres.ts';
-import { listStatements } from './support/statements.ts';
+import { findApplication, findApplicationOfClient, saveApplication } from '../../src/applications/application.ts';
+import { findApplicationRow, listAgenciesWithApplications, listApplications } from '../../src/applications/table.ts';
+import { type Database, inTransaction } from '../../src/database.ts';
+import { markStale, writeLink } from '../../src/links/store.ts';
+import { saveAgency } from '../../src/organisations/agency.ts';
+import { moveClock, resetClock } from '../support/clock.ts';
+import { createTestDatabase, type TestDatabase } from '../support/postgres.ts';
+import { listStatements } from '../support/statements.ts';
 
 let database: TestDatabase;
 let db: Database;
@@ -123,7 +117,14 @@ describe('a row', () => {
       {
         ...{ id: 'satu', name: 'Aplikasi satu', about: 'Tentang satu', about_en: 'About satu' },
         ...{ url: 'http://satu.example/', agency_code: 'BPOM', agency_name: 'Badan Obat' },
-        ...{ agency_name_en: 'Badan Obat (en)', is_supported: true, links: 0, linked_since: null, stale_links: 0 },
+        ...{
+          agency_name_en: 'Badan Obat (en)',
+          is_supported: true,
+          needs_no_link: false,
+          links: 0,
+          linked_since: null,
+          stale_links: 0,
+        },
       },
     ]);
     const first = await link(budi, 'satu', 'a');
@@ -147,9 +148,28 @@ describe('a row', () => {
     expect(await findApplicationRow(db, budi, 'satu')).toMatchObject({ links: 2, stale_links: 0 });
   });
 
-  test('without a verifier is there, and not supported', async () => {
+  test('without a verifier, or with one that nobody has set up, is there, and not supported', async () => {
     await save('satu', { verifier: null, verifier_settings: '{}' });
-    expect((await list(budi)).rows).toMatchObject([{ id: 'satu', is_supported: false }]);
+    await save('siap', { verifier: 'http', verifier_settings: '{}' });
+    const expected = { is_supported: false, needs_no_link: false };
+    expect((await list(budi)).rows).toMatchObject([
+      { id: 'satu', ...expected },
+      { id: 'siap', ...expected },
+    ]);
+  });
+
+  test('without a verifier needs no link where a client knows people by their sign-in, unless that asks for one', async () => {
+    await db.insertInto('clients').values({ id: 'klien', metadata: '{}' }).execute();
+    await save('satu', { client_id: 'klien', verifier: null, verifier_settings: '{}' });
+    const row = () => findApplicationRow(db, budi, 'satu');
+    expect(await row()).toMatchObject({ is_supported: false, needs_no_link: true });
+    await db.updateTable('clients').set({ link_required: true }).execute();
+    expect(await row()).toMatchObject({ is_supported: false, needs_no_link: false });
+    await db.updateTable('clients').set({ link_required: false, active: false }).execute();
+    expect(await row()).toMatchObject({ needs_no_link: false });
+    await db.updateTable('clients').set({ active: true }).execute();
+    await save('satu', { client_id: 'klien' });
+    expect(await row()).toMatchObject({ is_supported: true, needs_no_link: false });
   });
 
   test('tells Tono nothing of Budi’s links', async () => {

@@ -1,10 +1,7 @@
 /** What a person sees in the table of applications: each with its agency, and how it stands with the links. */
 
-import { type Insertable, type Selectable, sql } from 'kysely';
-import type { Database } from './database.ts';
-import type { Applications } from './tables.ts';
-
-export type Application = Selectable<Applications>;
+import { sql } from 'kysely';
+import type { Database } from '../database.ts';
 
 /** A row of the table (document D, screen D2). */
 export interface ApplicationRow {
@@ -18,6 +15,8 @@ export interface ApplicationRow {
   agency_name_en: string;
   /** Whether links can be made at all. */
   is_supported: boolean;
+  /** It knows people by their sign-in here, and works with no user names that would have to be linked. */
+  needs_no_link: boolean;
   /** How many user names this person has linked. */
   links: number;
   /** Since when the first of them is linked. */
@@ -92,7 +91,9 @@ function selectRows(wanted: ReturnType<typeof fromApplications>, account_id: str
       'p.agency_code',
       'a.name as agency_name',
       'a.name_en as agency_name_en',
-      sql<boolean>`p.verifier IS NOT NULL`.as('is_supported'),
+      sql<boolean>`p.verifier IS NOT NULL AND p.verifier_settings <> '{}'`.as('is_supported'),
+      sql<boolean>`p.verifier IS NULL AND EXISTS (
+        SELECT FROM clients c WHERE c.id = p.client_id AND c.active AND NOT c.link_required)`.as('needs_no_link'),
       sql<number>`n.links`.as('links'),
       sql<Date | null>`n.linked_since`.as('linked_since'),
       sql<number>`n.stale_links`.as('stale_links'),
@@ -116,29 +117,5 @@ export async function listAgenciesWithApplications(
       ),
     )
     .orderBy('a.name')
-    .execute();
-}
-
-/** An active application with the settings of its verifier. */
-export async function findApplication(db: Database, id: string): Promise<Application | undefined> {
-  return db.selectFrom('applications').selectAll().where('id', '=', id).where('active', '=', true).executeTakeFirst();
-}
-
-/** The active application behind a client. */
-export async function findApplicationOfClient(db: Database, client_id: string): Promise<Application | undefined> {
-  return db
-    .selectFrom('applications')
-    .selectAll()
-    .where('client_id', '=', client_id)
-    .where('active', '=', true)
-    .executeTakeFirst();
-}
-
-/** Writes an application by its id. */
-export async function saveApplication(db: Database, application: Insertable<Applications>): Promise<void> {
-  await db
-    .insertInto('applications')
-    .values(application)
-    .onConflict((conflict) => conflict.column('id').doUpdateSet(application))
     .execute();
 }

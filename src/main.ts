@@ -2,8 +2,10 @@
 
 import { pino } from 'pino';
 import { seed } from '../db/seed.ts';
-import { type Config, ConfigError, exampleEnv, printConfig, readConfig, readProcessConfig } from './config.ts';
-import { isDatabaseGone, isSchemaCurrent, migrate, openDatabase, printSchema } from './database.ts';
+import { check, check_usage } from './check.ts';
+import { type Config, ConfigError, exampleEnv, readConfig, readProcessConfig } from './config.ts';
+import { create_admin_usage, createAdmin } from './create-admin.ts';
+import { isDatabaseGone, migrate, openDatabase, printSchema } from './database.ts';
 import { describeError } from './http/errors.ts';
 import { listen, stopListening } from './http/listen.ts';
 import { startMetrics } from './http/ops.ts';
@@ -13,6 +15,8 @@ import { startWorker } from './worker.ts';
 
 interface Command {
   help: string;
+  /** Told by `--help` where it has options. */
+  usage?: string;
   /** Gives the exit code. `settings` reads the configuration, and throws what is wrong with it. */
   run: (settings: () => Config, options: string[]) => Promise<number>;
 }
@@ -24,7 +28,16 @@ const commands: Record<string, Command> = {
     help: 'Bring the database to the schema of this release and load what every installation needs.',
     run: runMigrate,
   },
-  check: { help: 'Check settings and database, print the settings (secrets redacted).', run: check },
+  check: {
+    help: 'Say part by part whether this installation can run, and what to do.',
+    usage: check_usage,
+    run: check,
+  },
+  'create-admin': {
+    help: 'Open the account of an administrator and print the link that makes its password.',
+    usage: create_admin_usage,
+    run: createAdmin,
+  },
   schema: { help: 'Print the schema of the database as db/schema.sql has it.', run: showSchema },
   'example-env': { help: 'Print config/example.env.', run: showExampleEnv },
   demo: {
@@ -47,7 +60,7 @@ export async function run(argv: string[], env?: Record<string, string | undefine
     return is_help ? 0 : 2;
   }
   if (options.includes('--help')) {
-    process.stdout.write(`gapura ${name}\n  ${command.help}\n`);
+    process.stdout.write(`${command.usage ?? `gapura ${name}\n  ${command.help}`}\n`);
     return 0;
   }
   try {
@@ -137,19 +150,6 @@ async function runMigrate(settings: () => Config): Promise<number> {
     await db.destroy();
   }
   return 0;
-}
-
-async function check(settings: () => Config): Promise<number> {
-  const config = settings();
-  process.stdout.write(printConfig(config));
-  const db = openDatabase(config.database_url.reveal(), { max: 1 });
-  try {
-    const is_current = await isSchemaCurrent(db);
-    process.stdout.write(is_current ? 'The schema is current.\n' : 'The schema is old: run `gapura migrate`.\n');
-    return is_current ? 0 : 1;
-  } finally {
-    await db.destroy();
-  }
 }
 
 async function showSchema(settings: () => Config): Promise<number> {

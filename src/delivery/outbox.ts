@@ -12,6 +12,7 @@ import { policy } from '../policy/policy.ts';
 import type { Mails } from '../tables.ts';
 import { composeMail } from '../views.ts';
 import { openSmtp } from './channels/smtp.ts';
+import { type MailTemplate, mail_secrets } from './templates.ts';
 
 /** What a channel gets to send: one message to one address. */
 export interface Message {
@@ -54,24 +55,6 @@ export function mailKeys({ secrets }: Pick<Config, 'secrets'>): Buffer[] {
   return deriveKeys(secrets, 'mails.secret');
 }
 
-/** The mails there are; each has `mail.<name>.subject`, `.greeting` and `.text_1` onwards in the catalogues. */
-export const mail_templates = [
-  'client_secret_expiring',
-  'invitation',
-  'link_added',
-  'link_default_changed',
-  'link_removed',
-  'link_renamed',
-  'link_requested_claimant',
-  'link_requested_holder',
-  'password_changed',
-] as const;
-
-export type MailTemplate = (typeof mail_templates)[number];
-
-/** What the secret of a mail is: a code to type, or the address of a link to open. Mails that are not named carry none. */
-const secrets: Partial<Record<MailTemplate, 'code' | 'link'>> = { invitation: 'link' };
-
 /** What fills the blanks of a mail, already in the reader's language and zone. Never a code. */
 export type MailValues = Record<string, string | number>;
 
@@ -84,6 +67,8 @@ export interface MailOrder {
   values: MailValues;
   /** What only the reader may see; it waits under the first of `keys`, and is gone once the mail is. */
   secret?: { text: string; keys: Buffer[] };
+  /** Costs what a mail costs and reaches nobody: who asks for one cannot tell by the time whether there was an address. */
+  is_decoy?: boolean;
 }
 
 export type MailOutcome = { state: 'queued'; mail_id: string } | { state: 'refused'; because: 'bad_address' };
@@ -100,6 +85,7 @@ export async function sendMail(tx: Transaction, jobs: Jobs, order: MailOrder): P
   if (!address.success) return { state: 'refused', because: 'bad_address' };
   writeMail(order, order.secret?.text);
   const id = randomUUID();
+  const sealed = order.secret ? sealSecret(id, order.secret) : null;
   await tx
     .insertInto('mails')
     .values({
@@ -109,7 +95,8 @@ export async function sendMail(tx: Transaction, jobs: Jobs, order: MailOrder): P
       language: order.language,
       template: order.template,
       values: JSON.stringify(order.values),
-      secret: order.secret ? sealSecret(id, order.secret) : null,
+      secret: order.is_decoy ? null : sealed,
+      ...(order.is_decoy ? { given_up_at: sql<Date>`gapura_now()`, because: 'decoy' } : {}),
     })
     .execute();
   await enqueue(tx, jobs, 'mail', { mail_id: id });
@@ -131,7 +118,7 @@ export function writeMail(
   { language, template, values }: Pick<MailOrder, 'language' | 'template' | 'values'>,
   secret?: string,
 ) {
-  const kind = secrets[template];
+  const kind = mail_secrets[template];
   if ((kind === undefined) !== (secret === undefined)) throw new Error(`the mail ${template} carries another secret`);
   const t = translator(language);
   const paragraphs: string[] = [];

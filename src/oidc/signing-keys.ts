@@ -51,6 +51,22 @@ export async function hasSigningKeys(db: Database): Promise<boolean> {
   return algorithms.every((alg) => rows.some((row) => row.alg === alg));
 }
 
+/** Whether every key that may still sign opens with the configured secrets; without any there is nothing that does not. */
+export async function canOpenSigningKeys(db: Database, { secrets }: Pick<Config, 'secrets'>): Promise<boolean> {
+  const seals = deriveKeys(secrets, 'signing keys');
+  const rows = await db
+    .selectFrom('signing_keys')
+    .select(['kid', 'sealed_jwk'])
+    .where('state', '<>', 'retired')
+    .execute();
+  try {
+    for (const { kid, sealed_jwk } of rows) open(seals, sealed_jwk, `signing_keys.sealed_jwk:${kid}`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 async function createMissing(db: Database, sealing_key: Buffer): Promise<void> {
   if (await hasSigningKeys(db)) return;
   await inTransaction(db, async (tx) => {

@@ -17,11 +17,11 @@ import {
   deliverMail,
   type MailOrder,
   type Message,
-  mail_templates,
   purgeMails,
   sendMail,
   writeMail,
 } from '../../src/delivery/outbox.ts';
+import { mail_secrets, mail_templates } from '../../src/delivery/templates.ts';
 import { catalogues, languages } from '../../src/i18n/messages.ts';
 import { type Job, type Jobs, openJobs, type Payloads, work } from '../../src/jobs.ts';
 import { policy } from '../../src/policy/policy.ts';
@@ -424,11 +424,36 @@ describe('the purge', () => {
 /** What fills the blanks of the mails that are not about a link. */
 const { name, time, support, username } = values;
 const other_values: Partial<Record<(typeof mail_templates)[number], Record<string, string>>> = {
+  account_email_changed: { name, time, support },
+  account_expiry_changed: { name, time, until: '2 September 2027', support },
+  account_locked: { name, time, support },
+  account_unlocked: { name, time, support },
+  human_check: { name, support },
   invitation: { name, username, inviter: 'Sari Contoh', time, support },
+  role_given: { name, time, role: 'Importir', place: 'PT Contoh', support },
+  role_taken: { name, time, role: 'Importir', place: 'PT Contoh', support },
   password_changed: { name, time, support },
+  ...recoveryBlanks(),
   client_secret_expiring: { client: 'e-BPOM', client_id: 'e-bpom', time },
+  client_submission_approved: { client: 'e-BPOM', client_id: 'e-bpom' },
+  client_submission_refused: { client: 'e-BPOM', because: 'Alamatnya salah' },
+  client_submitted: { client: 'e-BPOM' },
 };
-const with_secret: string[] = ['invitation'];
+const with_secret: string[] = Object.keys(mail_secrets);
+
+function recoveryBlanks() {
+  const event = { name, username, time, device: 'Firefox di Linux', network: '192.0.2.0/24', support };
+  const changed = { ...event, address: 'sar********@gmail.com' };
+  return {
+    password_reset: event,
+    recovery_used: event,
+    recovery_address_added: changed,
+    recovery_address_removed: changed,
+    recovery_address_code: { name, time, support },
+    recovery_address_taken: { time, support },
+    recovery_code: { name, username, time, support },
+  };
+}
 
 describe.each(languages)('the words in %s', (language) => {
   test.each(mail_templates)('%s says who, what, when, where, and what to do', (template) => {

@@ -22,19 +22,15 @@ interface SmtpError {
   command?: string;
 }
 
-/** Opens the channel; the first connection is made with the first mail. */
-export function openSmtp(
-  { smtp_url, mail_from, url }: Pick<Config, 'smtp_url' | 'mail_from' | 'url'>,
-  options: SmtpOptions = {},
-): Channel {
+type SmtpConfig = Pick<Config, 'smtp_url' | 'mail_from' | 'url'>;
+
+/** How the mail server is reached: encrypted, unless it is this machine itself. */
+function describeServer({ smtp_url, url }: SmtpConfig, options: SmtpOptions) {
   const server = new URL(smtp_url.reveal());
-  const { hostname } = new URL(url);
   const silence = options.silence_ms ?? 10_000;
-  const deadline = options.deadline_ms ?? 40_000;
   const is_wrapped = server.protocol === 'smtps:';
   const must_encrypt = options.must_encrypt ?? !isLoopback(server.hostname);
-  const transport = createTransport({
-    pool: true,
+  return {
     host: server.hostname.replace(/^\[|\]$/g, ''),
     port: Number(server.port) || (is_wrapped ? 465 : 587),
     secure: is_wrapped,
@@ -42,21 +38,40 @@ export function openSmtp(
     requireTLS: must_encrypt,
     // A relay on this machine seldom has a certificate for its loopback address.
     ignoreTLS: !must_encrypt,
-    tls: { minVersion: 'TLSv1.2' },
+    tls: { minVersion: 'TLSv1.2' as const },
     ...(server.username
       ? { auth: { user: decodeURIComponent(server.username), pass: decodeURIComponent(server.password) } }
       : {}),
-    name: hostname,
-    maxConnections: 4,
-    // The queue tries again; two who do so would send twice.
-    maxRequeues: 0,
-    idleTimeout: 20_000,
+    name: new URL(url).hostname,
     connectionTimeout: silence,
     greetingTimeout: silence,
     socketTimeout: silence,
     disableFileAccess: true,
     disableUrlAccess: true,
-  });
+  };
+}
+
+/** Greets the mail server, encrypts and signs in as a mail would, and sends none. */
+export async function greetSmtp(config: SmtpConfig, options: SmtpOptions = {}): Promise<Delivery> {
+  const transport = createTransport(describeServer(config, options));
+  try {
+    await transport.verify();
+    return { state: 'sent' };
+  } catch (error) {
+    return explain(error as SmtpError);
+  } finally {
+    transport.close();
+  }
+}
+
+/** Opens the channel; the first connection is made with the first mail. */
+export function openSmtp(config: SmtpConfig, options: SmtpOptions = {}): Channel {
+  const { mail_from, url } = config;
+  const { hostname } = new URL(url);
+  const deadline = options.deadline_ms ?? 40_000;
+  // The queue tries again; two who do so would send twice.
+  const pool = { pool: true, maxConnections: 4, maxRequeues: 0, idleTimeout: 20_000 } as const;
+  const transport = createTransport({ ...describeServer(config, options), ...pool });
 
   return {
     name: 'smtp',

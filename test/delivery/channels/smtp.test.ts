@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import PostalMime, { type Email } from 'postal-mime';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import { Secret } from '../../../src/crypto.ts';
-import { openSmtp, type SmtpOptions } from '../../../src/delivery/channels/smtp.ts';
+import { greetSmtp, openSmtp, type SmtpOptions } from '../../../src/delivery/channels/smtp.ts';
 import type { Channel, Message } from '../../../src/delivery/outbox.ts';
 import { type Behaviour, type ChannelGround, testChannel } from '../../contracts/channel.ts';
 import { makeCertificate } from '../../support/certificate.ts';
@@ -255,5 +255,37 @@ describe('the line', () => {
     const channel = open(`smtp://127.0.0.1:${port}`, { silence_ms: 60_000, deadline_ms: 300 });
     expect(await channel.send(message)).toEqual({ state: 'refused', because: 'slow', permanent: false });
     while (sockets.size > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  });
+});
+
+describe('a greeting', () => {
+  const greet = (url: string, options: SmtpOptions = {}) =>
+    greetSmtp(
+      { smtp_url: new Secret(url), mail_from: 'noreply@gapura.example', url: 'https://sso.contoh.example' },
+      { silence_ms: 400, ...options },
+    );
+
+  test('is answered by a mail server, which gets no mail of it', async () => {
+    const { port, received } = await serve();
+    expect(await greet(`smtp://127.0.0.1:${port}`)).toEqual({ state: 'sent' });
+    expect(received).toEqual([]);
+  });
+
+  test('finds a wrong password, a certificate of nobody, silence, and nobody there', async () => {
+    const refusing = await serve({
+      ...strange,
+      authOptional: false,
+      onAuth: (_auth, _session, done) => done(new Error('no')),
+    });
+    const signed_in = await greet(`smtp://gapura:salah@127.0.0.1:${refusing.port}`);
+    expect(signed_in).toMatchObject({ state: 'refused', because: expect.stringMatching(/^sign_in/) });
+    const unsafe = await greet(`smtp://127.0.0.1:${refusing.port}`, { must_encrypt: true });
+    expect(unsafe).toMatchObject({ state: 'refused', because: 'encryption' });
+    const silent = createServer((socket) => void socket.on('error', () => undefined)).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    stops.push(() => new Promise((resolve) => void silent.close(() => resolve())));
+    const { port } = silent.address() as AddressInfo;
+    expect(await greet(`smtp://127.0.0.1:${port}`)).toMatchObject({ state: 'refused', because: 'slow' });
+    expect(await greet('smtp://127.0.0.1:1')).toMatchObject({ state: 'refused', because: 'unreachable' });
   });
 });

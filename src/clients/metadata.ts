@@ -79,7 +79,11 @@ export const clientSchema = z.strictObject({
   logo_uri: web('what'),
   policy_uri: web('what'),
   tos_uri: web('what'),
-  contacts: z.array(z.email('errors.client.contact').max(254)).max(10).default([]).meta({ group: 'what' }),
+  contacts: z
+    .array(z.email('errors.client.contact').max(254))
+    .max(10)
+    .default([])
+    .meta({ group: 'what', personal: true }),
 
   redirect_uris: addresses.meta({ group: 'returns' }),
   response_types: z

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
-import { readForm } from '../../src/http/form.ts';
+import { readForm, readUpload } from '../../src/http/form.ts';
 import type { Middleware } from '../../src/http/guard.ts';
 import { startApp, type TestApp } from '../support/app.ts';
 
@@ -140,4 +140,73 @@ test('no random body ends in our own error', async () => {
     const { status } = await send(Array.from({ length: random(12) }, () => parts[random(parts.length)]).join(''));
     expect([200, 422]).toContain(status);
   }
+});
+
+describe('a form with a file', () => {
+  let uploads: TestApp;
+
+  beforeAll(async () => {
+    uploads = await startApp(async (ctx) => {
+      const { fields, broken } = await readUpload(ctx);
+      ctx.body = { fields: Object.fromEntries(fields), broken: [...broken] };
+    });
+  });
+
+  afterAll(() => uploads.close());
+
+  const part = (head: string, content: string) =>
+    `--b\r\nContent-Disposition: form-data; ${head}\r\n\r\n${content}\r\n`;
+  const upload = async (body: string, content_type = 'multipart/form-data; boundary=b') => {
+    const lines = [
+      'POST / HTTP/1.1',
+      'Host: sso.test:3000',
+      'Connection: close',
+      `Content-Type: ${content_type}`,
+      `Content-Length: ${Buffer.from(body, 'latin1').length}`,
+    ];
+    const { status, body: text } = await uploads.send(`${lines.join('\n')}\n\n${body}`);
+    return { status, read: status === 200 ? JSON.parse(text) : undefined };
+  };
+
+  test('gives the bytes as base64, and the fields as text', async () => {
+    const body = `${part('name="because"', 'baru')}${part('name="logo"; filename="../a.png"', '\x89PNG')}--b--\r\n`;
+    expect((await upload(body)).read).toEqual({ fields: { because: ['baru'], logo: ['iVBORw=='] }, broken: [] });
+  });
+
+  test.each([
+    ['that ends in the middle', part('name="a"', 'x')],
+    ['whose head ends in the middle', '--b\r\nContent-Disposition: form-da'],
+    ['without any part', ''],
+  ])('%s is broken as a whole', async (_name, body) => {
+    expect((await upload(body)).read.broken).toContain('form');
+  });
+
+  test.each([
+    ['a NUL', 'a\0b'],
+    ['half a character', '\xc3'],
+  ])('%s breaks its field', async (_name, text) => {
+    expect((await upload(`${part('name="a"', text)}--b--\r\n`)).read.broken).toEqual(['a']);
+  });
+
+  test.each([
+    ['two files', part('name="a"; filename="a"', 'x').repeat(2)],
+    ['a large file', part('name="a"; filename="a"', 'x'.repeat(201 * 1024))],
+    ['a large field', part('name="a"', 'x'.repeat(33 * 1024))],
+    ['many fields', part('name="a"', 'x').repeat(101)],
+    ['a long name', part(`name="${'n'.repeat(200)}"`, 'x')],
+    ['a huge body', 'x'.repeat(600 * 1024)],
+  ])('%s are too much', async (_name, body) => {
+    expect((await upload(`${body}--b--\r\n`)).status).toBe(413);
+  });
+
+  test.each([['text/plain'], ['application/x-www-form-urlencoded'], ['multipart/mixed; boundary=b']])(
+    'of the type %s is none',
+    async (content_type) => {
+      expect((await upload(`${part('name="a"', 'x')}--b--\r\n`, content_type)).status).toBe(415);
+    },
+  );
+
+  test('without a boundary it is broken', async () => {
+    expect((await upload('x', 'multipart/form-data')).read.broken).toEqual(['form']);
+  });
 });

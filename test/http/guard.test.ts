@@ -285,4 +285,12 @@ describe('the log', () => {
     ]);
     expect(JSON.stringify(app.lines)).not.toMatch(/secret|forged/);
   });
+
+  test('hides the token of an invitation, however its address is spelled', async () => {
+    app.lines.length = 0;
+    for (const path of ['/invitation/secret', '/Invitation/secret', '/invitation/secret/'])
+      await app.send(`GET ${path} HTTP/1.1\nHost: sso.test:3000\nConnection: close\n\n`);
+    expect(app.lines).toHaveLength(3);
+    expect(JSON.stringify(app.lines)).not.toContain('secret');
+  });
 });

@@ -33,6 +33,12 @@ export async function listAgencyOptions(desk: Desk, permission: Permission): Pro
     .map((agency) => ({ value: agency.code, label: nameAgency(agency, desk.language) }));
 }
 
+/** The one agency to which somebody's permission is confined; whoever reaches several chooses. */
+export function onlyAgency(desk: Desk, permission: Permission): string | undefined {
+  const [own, ...others] = ownAgencies(desk, permission) ?? [];
+  return others.length === 0 ? own : undefined;
+}
+
 /** Shows what is switched on, or what is off. */
 export const activeFilter: Filter = {
   schema: z.enum(['true', 'false']),

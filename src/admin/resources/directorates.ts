@@ -17,7 +17,7 @@ import {
 import { isWithin, type Permission, reachOf } from '../../permissions.ts';
 import { moment } from '../fields.ts';
 import type { Desk, Entry, Operation, Option, Resource } from '../resource.ts';
-import { activeFilter, leaveOutNone, listAgencyOptions, ownAgencies } from './agencies.ts';
+import { activeFilter, leaveOutNone, listAgencyOptions, onlyAgency, ownAgencies } from './agencies.ts';
 
 /** The directorates to choose from: those of the agencies to which somebody's permission reaches. */
 export async function listDirectorateOptions(desk: Desk, permission: Permission): Promise<Option[]> {
@@ -38,7 +38,9 @@ const creation: Operation = {
   kind: 'create',
   permission: 'directorates:write',
   input: newDirectorateSchema,
-  begin: async (_desk, _entry, { agency_code }) => ({ agency_code }),
+  begin: async (desk, _entry, { agency_code }) => ({
+    agency_code: agency_code ?? onlyAgency(desk, 'directorates:write'),
+  }),
   place: async (_tx, { agency_code }) => ({ agency_code: String(agency_code) }),
   async run(tx, _desk, input) {
     const created = await createDirectorate(tx, input as z.output<typeof newDirectorateSchema>);

@@ -6,10 +6,7 @@ import { keyedDigest, randomToken } from './crypto.ts';
 import type { Database, Transaction } from './database.ts';
 import type { Proofs } from './tables.ts';
 
-/**
- * What a person or a browser brings: a `code` to type from a mail, an `sms` to type from a telephone, or a `token` that a
- * link or an application carries back.
- */
+/** What is brought: a `code` typed from a mail, an `sms` typed from a telephone, a `token` that a link or application carries. */
 export type SecretKind = 'code' | 'sms' | 'token';
 
 interface Purpose {
@@ -24,10 +21,14 @@ const minute = 60;
 const day = 86_400;
 
 const purposes = {
+  /** In place of a picture that cannot be read (human-check/mail-code.ts). */
+  human_check: { lifetime: 10 * minute, attempts: 10, secret: 'code' },
   /** The first password of an account that somebody else opened; how long it stands is policy (accounts/invitation.ts). */
   invitation: { lifetime: 7 * day, attempts: 10, secret: 'token' },
   /** A person comes back from the application that was asked whose user name it is. */
   link_callback: { lifetime: 10 * minute, attempts: 10, secret: 'token' },
+  /** What a notice told of was not the person's doing. */
+  not_me: { lifetime: 7 * day, attempts: 10, secret: 'token' },
   recovery_address: { lifetime: day, attempts: 10, secret: 'code' },
   reset: { lifetime: 10 * minute, attempts: 10, secret: 'code' },
 } as const satisfies Record<string, Purpose>;

@@ -3,34 +3,47 @@
 import Router from '@koa/router';
 import Koa from 'koa';
 import mount from 'koa-mount';
+import { sql } from 'kysely';
 import type { Logger } from 'pino';
+import { openInvitations } from './accounts/invitation.ts';
 import { countHashes, prepareHashing } from './accounts/password.ts';
+import type { PasswordStore } from './accounts/password-change.ts';
 import { findAccount } from './accounts/store.ts';
+import type { Watch } from './changes.ts';
 import { type ClientStore, openClients } from './clients/client.ts';
+import { serveLogos } from './clients/logos.ts';
 import type { Config } from './config.ts';
-import { deriveKeys, open, type Secret } from './crypto.ts';
+import { deriveKeys, open, type Secret, seal } from './crypto.ts';
 import { type Database, isSchemaCurrent, openDatabase } from './database.ts';
-import { type Channel, openMail } from './delivery/outbox.ts';
+import { type Outbox, openMail } from './delivery/outbox.ts';
 import { serveAssets } from './http/assets.ts';
 import { catchErrors } from './http/errors.ts';
 import { chooseLanguage, openRequest, pinHost, refuseCrossSite, refuseOddRequests } from './http/guard.ts';
 import { setHeaders } from './http/headers.ts';
 import { answerOperators, measureRequests, showHashQueue, showJobs } from './http/ops.ts';
+import { openChecks } from './human-check/mail-code.ts';
+import { mountPictures } from './human-check/page.ts';
 import { countJobs, type Jobs, openJobs } from './jobs.ts';
 import { type Limits, openLimits } from './limits.ts';
-import type { LinkStore } from './links/link.ts';
+import { type LinkStore, verifiers as own_verifiers, type Verifiers } from './links/link.ts';
 import { describeClient } from './oidc/clients.ts';
 import { showEngineError } from './oidc/error-page.ts';
 import { showForwardPage } from './oidc/forward-page.ts';
 import { createEngine, type RunningEngine } from './oidc/provider.ts';
-import { findSignedIn } from './oidc/session.ts';
+import { guardRegistration } from './oidc/registration.ts';
+import { findSession, findSignedIn } from './oidc/session.ts';
+import { liftSession } from './oidc/session-store.ts';
 import { createRequestSigner, hasSigningKeys, loadSigningKeys } from './oidc/signing-keys.ts';
+import { endGrantsOf } from './oidc/store.ts';
 import { createOutbound, type Outbound } from './outbound.ts';
 import { listRoles } from './permissions.ts';
+import { openPolicies } from './policy/policy.ts';
 import { mountNotices } from './portal/notices.ts';
 import { mountPortal, portal_client } from './portal/portal.ts';
 import { mountPrompts } from './prompts/prompt.ts';
+import { openRecoveries, type RecoveryStore } from './recovery/recovery.ts';
 import { openSignIns } from './sign-in.ts';
+import { mountDesk } from './surfaces.ts';
 import { page } from './views.ts';
 
 /** Everything of a running node but its listening socket. */
@@ -42,7 +55,7 @@ export interface Gapura {
   clients: ClientStore;
   engine: RunningEngine;
   /** The way out for mail. */
-  mail: Channel;
+  mail: Outbox;
   app: Koa;
   close(): Promise<void>;
 }
@@ -54,11 +67,17 @@ export class OldSchema extends Error {}
  * Opens database and queues, makes the engine and the app.
  * @throws OldSchema when `migrate` has not run; what pg throws when the database cannot be reached
  */
-export async function openGapura(config: Config, log: Logger, { works = false } = {}): Promise<Gapura> {
+export async function openGapura(
+  config: Config,
+  log: Logger,
+  { works = false, verifiers = own_verifiers }: { works?: boolean; verifiers?: Verifiers } = {},
+): Promise<Gapura> {
   const db = openDatabase(config.database_url.reveal(), { max: config.database_pool });
+  let policies: Watch | undefined;
   try {
     if (!(await isSchemaCurrent(db)))
       throw new OldSchema('The database has no schema of this release: run `gapura migrate` first.');
+    policies = await openPolicies(db, config, log);
     const jobs = await openJobs(config, { works, log });
     const clients = openClients(db, config);
     const outbound = createOutbound({ private_hosts: config.private_hosts });
@@ -75,18 +94,28 @@ export async function openGapura(config: Config, log: Logger, { works = false } 
     showHashQueue(countHashes);
     showJobs(() => countJobs(jobs));
     const limits = openLimits(config.secrets[0] as Secret);
-    const links = await openLinks(config, db, jobs, limits, outbound);
-    const app = createApp(config, log, db, engine, limits, links);
-    return { config, log, db, jobs, clients, engine, mail, app, close: () => close(db, jobs, mail, outbound) };
+    const links = await openLinks(config, db, jobs, limits, outbound, verifiers);
+    const recoveries = await openRecoveries({ db, jobs, limits }, config);
+    const app = createApp({ config, log, db, jobs, clients, engine }, limits, links, recoveries);
+    const parts = { db, jobs, mail, outbound, policies };
+    return { config, log, db, jobs, clients, engine, mail, app, close: () => close(parts) };
   } catch (error) {
+    await policies?.close();
     await db.destroy();
     throw error;
   }
 }
 
-async function close(db: Database, jobs: Jobs, mail: Channel, outbound: { close(): Promise<void> }): Promise<void> {
+async function close({
+  db,
+  jobs,
+  mail,
+  outbound,
+  policies,
+}: Pick<Gapura, 'db' | 'jobs' | 'mail'> & { outbound: Outbound; policies: Watch }): Promise<void> {
   await jobs.stop();
-  mail.close();
+  await policies.close();
+  mail.channel.close();
   await outbound.close();
   await db.destroy();
 }
@@ -98,12 +127,17 @@ async function openLinks(
   jobs: Jobs,
   limits: Limits,
   { call }: Outbound,
+  verifiers: Verifiers,
 ): Promise<LinkStore> {
   const keys = deriveKeys(config.secrets, 'application settings');
   return {
     db,
     jobs,
     limits,
+    verifiers,
+    keys: deriveKeys(config.secrets, 'proofs'),
+    seal: (secret) => seal(keys[0] as Buffer, secret, 'applications.verifier_settings'),
+    url: config.url,
     support: `${config.support_name}, ${config.support_email}`,
     tools: {
       call,
@@ -114,12 +148,10 @@ async function openLinks(
 }
 
 function createApp(
-  config: Config,
-  log: Logger,
-  db: Database,
-  engine: RunningEngine,
+  { config, log, db, jobs, clients, engine }: Omit<Gapura, 'app' | 'mail' | 'close'>,
   limits: Limits,
   links: LinkStore,
+  recoveries: RecoveryStore,
 ): Koa {
   const { provider } = engine;
   const app = new Koa();
@@ -147,30 +179,43 @@ function createApp(
   app.use(chooseLanguage(config) as Koa.Middleware);
   app.use(refuseCrossSite(config) as Koa.Middleware);
   app.use(serveAssets());
+  app.use(serveLogos(db));
 
   const router = new Router();
+  const { support } = links;
+  const passwords: PasswordStore = { db, jobs, limits, support, keepSession: liftSession };
   router.get('/', async (ctx) => {
     const person = await findSignedIn(provider, ctx, portal_client);
     page(ctx, 'start', person ? { signed_in: await describePerson(db, person.account_id) } : {});
   });
-  mountPrompts(router, {
-    db,
-    engine: engine.prompts,
-    sign_ins: openSignIns(db, limits, config),
-    links,
-  });
+  const checks = openChecks(db, limits, jobs, config);
+  mountPictures(router, checks);
+  const sign_ins = openSignIns(db, limits, config);
+  mountPrompts(router, { db, engine: engine.prompts, sign_ins, checks, links, passwords, recoveries });
   mountNotices(router, { db, audience: config.issuer, call: links.tools.call });
   mountPortal(router, {
     db,
     config,
     links,
+    invitations: openInvitations(db, links.jobs, config),
+    passwords,
+    recoveries,
+    checks,
     findSignedIn: (ctx) => findSignedIn(provider, ctx, portal_client),
+    findSession: (ctx) => findSession(provider, ctx),
+    endGrantsOf,
+    clients,
+    validateClient: async (metadata) => {
+      await provider.Client.validate(metadata as never);
+    },
     findClient: async (id) => {
       const client = await provider.Client.find(id);
       return client && describeClient(client, 'id');
     },
   });
+  mountDesk(router, { config, db, jobs, clients, links, engine });
   app.use(router.routes()).use(router.allowedMethods());
+  app.use(guardRegistration({ db, limits }));
   app.use(mountEngine(provider));
   return app;
 }
@@ -186,10 +231,7 @@ async function describePerson(db: Database, account_id: string): Promise<{ ident
   return { identifier: account?.username ?? '', role: roles[0]?.role ?? '' };
 }
 
-async function isAnswering(db: Database): Promise<boolean> {
-  await db.selectNoFrom((eb) => eb.lit(1).as('one')).execute();
-  return true;
-}
+const isAnswering = async (db: Database) => (await sql`SELECT`.execute(db)).rows.length === 1;
 
 /** The engine under the issuer's path, and RFC 8414's address of its metadata, where the path stands at the end (section 3.1). */
 function mountEngine(provider: RunningEngine['provider']): Koa.Middleware {

@@ -1,22 +1,34 @@
 /** The sign-in as a row: begun for an interaction, decided by the password, done; and the browsers a person is known in. */
 
 import { sql } from 'kysely';
+import { browserKey, hashBrowser, rememberBrowser } from './accounts/browsers.ts';
 import { canonicalise } from './accounts/identifiers.ts';
 import { hashPassword, verifyPassword } from './accounts/password.ts';
-import { type AccountForSignIn, findAccountForSignIn, strengthenPassword } from './accounts/store.ts';
-import { type AuditRequest, record } from './audit.ts';
+import { strengthenPassword } from './accounts/password-store.ts';
+import { type AccountForSignIn, findAccountForSignIn } from './accounts/store.ts';
+import { type AuditRequest, record } from './audit/audit.ts';
 import { nowSeconds } from './clock.ts';
 import type { Config } from './config.ts';
-import { deriveKey, keyedDigest, randomToken, type Secret } from './crypto.ts';
+import { keyedDigest, randomToken } from './crypto.ts';
 import { type Database, inTransaction, type Transaction } from './database.ts';
-import type { LimitName, Limits } from './limits.ts';
-import { policy } from './policy.ts';
+import {
+  type AnswerOutcome,
+  answerCheck,
+  type CheckAnswer,
+  type CheckKeys,
+  failuresWithoutCheck,
+  mustCheck,
+  openCheckKeys,
+} from './human-check/human-check.ts';
+import { type Lane, type Limits, type PaidLane, payLanes } from './limits.ts';
+import { policy } from './policy/policy.ts';
 
 /** What signing in needs: the database, its limits, and the key that hashes what browsers hold. */
 export interface SignInStore {
   db: Database;
   limits: Limits;
   key: Buffer;
+  checks: CheckKeys;
 }
 
 /** One try: what was typed, for which interaction of which client, from which browser. */
@@ -27,6 +39,8 @@ export interface PasswordTry {
   password: string;
   /** The value of the browser's cookie, if it has one. */
   browser: string | undefined;
+  /** What came back for a human check, if the page had one. */
+  answer?: CheckAnswer;
   request: AuditRequest;
 }
 
@@ -45,48 +59,57 @@ export type SignInOutcome =
   | {
       state: 'refused';
       because: 'bad_credentials' | 'finished' | 'locked' | 'disabled' | 'frozen' | 'dormant' | 'revoked' | 'expired';
+      /** The next try must come with an answer to a human check. */
+      must_check: boolean;
     }
+  /** It had to come with an answer to a human check; the password was not looked at. */
+  | { state: 'unchecked'; because: Exclude<AnswerOutcome['state'], 'right'> }
   | { state: 'waiting'; retry_after: number };
 
 export function openSignIns(db: Database, limits: Limits, config: Pick<Config, 'secrets'>): SignInStore {
-  return { db, limits, key: deriveKey(config.secrets[0] as Secret, 'sign-ins') };
+  return { db, limits, key: browserKey(config), checks: openCheckKeys(config) };
 }
 
 /**
  * Decides a typed password. A try is paid for before the hash, so that parallel tries cannot pass a limit together; where
- * the limit refuses, nothing is hashed and nothing is told. An unknown name costs the same statements and the same hash.
+ * the limit refuses, nothing is hashed and nothing is told. After some failures a try without the answer to a human check
+ * is held: it costs no hash, and it prolongs nobody's wait. An unknown name costs the same statements and the same hash.
  * @throws QueueFull when too many passwords are being hashed
  */
 export async function submitPassword(store: SignInStore, attempt: PasswordTry): Promise<SignInOutcome> {
   const canonical = canonicalise(attempt.identifier);
-  const browser_hash = attempt.browser ? keyedDigest(store.key, `browser\0${attempt.browser}`) : undefined;
+  const browser_hash = attempt.browser ? hashBrowser(store.key, attempt.browser) : undefined;
   const account = await findAccountForSignIn(store.db, canonical, browser_hash);
-  const lanes = lanesOf(account, canonical, browser_hash, attempt);
+  const checked = attempt.answer ? (await answerCheck(store.db, store.checks, attempt.answer)).state : 'missing';
 
-  const retry_after = await spendAll(store, lanes);
-  if (retry_after > 0) return { state: 'waiting', retry_after };
+  const counters = lanesOf(account, canonical, browser_hash, attempt);
+  const most = checked === 'right' ? undefined : failuresWithoutCheck;
+  const paid = await payLanes(store.db, store.limits, counters, most);
+  if (paid.state === 'refused') return { state: 'waiting', retry_after: paid.retry_after };
+  if (paid.state === 'held') return { state: 'unchecked', because: checked === 'right' ? 'missing' : checked };
+  const { lanes } = paid;
 
   const { fits, is_old } = await verifyPassword(account?.hash, attempt.password).catch(async (error) => {
     // Nothing was tried when the line for hashing was full: whoever comes again as told has lost nothing.
     for (const { limit, key, tries } of lanes) await store.limits.giveBack(store.db, limit, key, tries);
     throw error;
   });
-  if (!account || !fits) return refuse(store, attempt, account, 'bad_credentials');
+  if (!account || !fits) return refuse(store, attempt, account, 'bad_credentials', lanes);
   const closed = account.locks[0] ?? (account.expired ? 'expired' : undefined);
-  if (closed) return refuse(store, attempt, account, closed);
+  if (closed) return refuse(store, attempt, account, closed, lanes);
 
   if (is_old && account.hash)
     await strengthenPassword(store.db, account.id, account.hash, await hashPassword(attempt.password));
   return finish(store, attempt, account, lanes, browser_hash);
 }
 
-interface Lane {
-  limit: LimitName;
-  key: string[];
-  /** Shared with others, whose failures still count after this person's success. */
-  is_shared: boolean;
-  /** The tries that were counted with this one, once it is paid. */
-  tries: number;
+/** Whether the page already asks whoever comes from an address, before a name is typed. */
+export function mustCheckAddress({ db, limits }: SignInStore, address: string): Promise<boolean> {
+  return mustCheck(db, limits, [laneOf(address)]);
+}
+
+function laneOf(address: string): Lane {
+  return { limit: 'sign_in_address', key: [address], is_shared: true };
 }
 
 /**
@@ -100,33 +123,16 @@ function lanesOf(
   attempt: PasswordTry,
 ): Lane[] {
   if (account?.knows_browser && browser_hash) {
-    return [
-      { limit: 'sign_in_browser', key: [account.id, browser_hash.toString('base64url')], is_shared: false, tries: 0 },
-    ];
+    return [{ limit: 'sign_in_browser', key: [account.id, browser_hash.toString('base64url')], is_shared: false }];
   }
   // By the name as typed, never by whose it is: counters that were shared would tell which names belong together.
   const who = `name ${canonical}`;
   const { address } = attempt.request;
   return [
-    { limit: 'sign_in_address', key: [address], is_shared: true, tries: 0 },
-    { limit: 'sign_in_pair', key: [address, who], is_shared: false, tries: 0 },
-    { limit: 'sign_in_account', key: [who], is_shared: false, tries: 0 },
+    laneOf(address),
+    { limit: 'sign_in_pair', key: [address, who], is_shared: false },
+    { limit: 'sign_in_account', key: [who], is_shared: false },
   ];
-}
-
-/** Pays every lane; seconds to wait when one refuses (what was paid before it is given back), else 0. */
-async function spendAll(store: SignInStore, lanes: Lane[]): Promise<number> {
-  const paid: Lane[] = [];
-  for (const lane of lanes) {
-    const outcome = await store.limits.spend(store.db, lane.limit, lane.key);
-    if (outcome.state === 'refused') {
-      for (const { limit, key, tries } of paid) await store.limits.giveBack(store.db, limit, key, tries);
-      return outcome.retry_after;
-    }
-    lane.tries = outcome.count;
-    paid.push(lane);
-  }
-  return 0;
 }
 
 type Reason = Extract<SignInOutcome, { state: 'refused' }>['because'];
@@ -136,6 +142,7 @@ async function refuse(
   { client_id, request }: PasswordTry,
   account: AccountForSignIn | undefined,
   because: Reason,
+  lanes: PaidLane[],
 ): Promise<SignInOutcome> {
   // The typed name is not written down: people type their password into the wrong field.
   await inTransaction(db, (tx) =>
@@ -147,7 +154,11 @@ async function refuse(
       request,
     }),
   );
-  return { state: 'refused', because };
+  return { state: 'refused', because, must_check: isWatched(lanes) };
+}
+
+function isWatched(lanes: PaidLane[]): boolean {
+  return lanes.some((lane) => lane.tries >= failuresWithoutCheck(lane));
 }
 
 /**
@@ -158,12 +169,12 @@ async function finish(
   store: SignInStore,
   attempt: PasswordTry,
   account: AccountForSignIn,
-  lanes: Lane[],
+  lanes: PaidLane[],
   browser_hash: Buffer | undefined,
 ): Promise<SignInOutcome> {
   const amr = ['pwd'];
   const browser = account.knows_browser && attempt.browser ? attempt.browser : randomToken();
-  const hash = account.knows_browser && browser_hash ? browser_hash : keyedDigest(store.key, `browser\0${browser}`);
+  const hash = account.knows_browser && browser_hash ? browser_hash : hashBrowser(store.key, browser);
   const interaction_hash = keyedDigest(store.key, `interaction\0${attempt.interaction}`);
   const whose = await inTransaction(store.db, async (tx) => {
     const row = await tx
@@ -182,13 +193,7 @@ async function finish(
       .executeTakeFirst();
     const first = row.numInsertedOrUpdatedRows === 1n ? undefined : await findSignIn(tx, interaction_hash);
     if (first && first !== account.id) return first;
-    await tx
-      .insertInto('browsers')
-      .values({ account_id: account.id, browser_hash: hash })
-      .onConflict((conflict) =>
-        conflict.columns(['account_id', 'browser_hash']).doUpdateSet({ last_seen_at: sql`gapura_now()` }),
-      )
-      .execute();
+    await rememberBrowser(tx, account.id, hash);
     if (first) return first;
     await record(tx, {
       kind: 'sign_in',
@@ -200,7 +205,7 @@ async function finish(
     return account.id;
   });
   // The interaction was somebody else's a moment ago; whoever is second begins anew.
-  if (whose !== account.id) return { state: 'refused', because: 'finished' };
+  if (whose !== account.id) return { state: 'refused', because: 'finished', must_check: isWatched(lanes) };
   for (const { limit, key, is_shared, tries } of lanes) {
     await (is_shared ? store.limits.giveBack(store.db, limit, key, tries) : store.limits.forget(store.db, limit, key));
   }
@@ -223,13 +228,9 @@ async function findSignIn(tx: Transaction, interaction_hash: Buffer): Promise<st
   return row?.account_id ?? undefined;
 }
 
-/** Deletes up to `batch` sign-ins and browsers whose time is over. */
+/** A duty: deletes up to `batch` sign-ins whose time is over; says how many. */
 export async function purgeSignIns(db: Database, batch = 1000): Promise<number> {
-  const sign_ins = await sql`DELETE FROM sign_ins WHERE interaction_hash = ANY (ARRAY(
+  const { numAffectedRows = 0n } = await sql`DELETE FROM sign_ins WHERE interaction_hash = ANY (ARRAY(
     SELECT interaction_hash FROM sign_ins WHERE expires_at < gapura_now() LIMIT ${batch}))`.execute(db);
-  const browsers = await sql`DELETE FROM browsers WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM browsers WHERE last_seen_at < gapura_now() - make_interval(secs => ${policy('browsers.memory')}) LIMIT ${batch}))`.execute(
-    db,
-  );
-  return Number(sign_ins.numAffectedRows ?? 0n) + Number(browsers.numAffectedRows ?? 0n);
+  return Number(numAffectedRows);
 }

@@ -84,13 +84,14 @@ export function page(ctx: PageContext, name: string, data: object): void {
   ctx.body = render('layout', { ...shared, frame, content });
 }
 
-/** What a mail says. `code` is set apart, so that it can be read and copied. */
+/** What a mail says. `code` and `link` are set apart, so that they can be read, copied and opened. */
 export interface Mail {
   subject: string;
   greeting: string;
   paragraphs: string[];
   code?: string;
   code_note?: string;
+  link?: string;
   footer?: string;
 }
 

@@ -1,23 +1,35 @@
 /** The work that no request waits for: the duties, now and then, and the queues. */
 
-import { purgePersonal, sealAudit } from './audit.ts';
+import { purgeBrowsers } from './accounts/browsers.ts';
+import { purgeAnswers } from './admin/idempotency.ts';
+import { forgetExpired } from './approvals.ts';
+import { purgePersonal } from './audit/audit.ts';
+import { sealAudit } from './audit/seals.ts';
+import { warnOfSecrets } from './clients/warnings.ts';
 import type { Database } from './database.ts';
-import { type Channel, deliverMail, purgeMails } from './delivery/outbox.ts';
-import { type JobLog, type Jobs, runPeriodically, work } from './jobs.ts';
+import { deliverMail, type Outbox, purgeMails } from './delivery/outbox.ts';
+import { runPeriodically } from './duties.ts';
+import { purgeHumanChecks } from './human-check/store.ts';
+import { type JobLog, type Jobs, work } from './jobs.ts';
 import { purgeLimits } from './limits.ts';
 import { purgeNotices } from './links/notices.ts';
+import { removeUnusedClients } from './oidc/dynamic-clients.ts';
+import { purgeInitialAccessTokens } from './oidc/initial-tokens.ts';
 import type { RunningEngine } from './oidc/provider.ts';
 import { sendLogout, sweepSessions } from './oidc/session.ts';
 import { purgeSessions } from './oidc/session-store.ts';
 import { purgeRecords } from './oidc/store.ts';
-import { policy } from './policy.ts';
+import { purgeTrials } from './oidc/trial.ts';
+import { policy } from './policy/policy.ts';
+import { purgeProofs } from './proofs.ts';
+import { purgeRecoveries } from './recovery/store.ts';
 import { purgeSignIns } from './sign-in.ts';
 
 interface Duty {
   name: string;
   /** Seconds between two runs. */
   every: number;
-  run: (db: Database, engine: RunningEngine) => Promise<unknown>;
+  run: (db: Database, engine: RunningEngine, jobs: Jobs) => Promise<unknown>;
 }
 
 /** Each duty runs on one node at a time. */
@@ -27,9 +39,22 @@ const duties: Duty[] = [
   { name: 'purge records', every: 60, run: (db) => purgeAll(purgeRecords, db) },
   { name: 'purge sessions', every: 60, run: (db) => purgeAll(purgeSessions, db) },
   { name: 'purge sign-ins', every: 300, run: (db) => purgeAll(purgeSignIns, db) },
+  { name: 'purge browsers', every: 3600, run: (db) => purgeAll(purgeBrowsers, db) },
+  { name: 'purge recoveries', every: 300, run: (db) => purgeAll(purgeRecoveries, db) },
   { name: 'purge notices', every: 3600, run: (db) => purgeNotices(db) },
+  {
+    name: 'remove unused clients',
+    every: 3600,
+    run: (db, engine) => Promise.all([removeUnusedClients(engine.records), purgeInitialAccessTokens(db)]),
+  },
+  { name: 'warn of secrets', every: 3600, run: (db, _engine, jobs) => warnOfSecrets(db, jobs) },
+  { name: 'purge trials', every: 60, run: (db) => purgeAll(purgeTrials, db) },
+  { name: 'purge proofs', every: 300, run: (db) => purgeAll(purgeProofs, db) },
+  { name: 'purge human checks', every: 300, run: (db) => purgeAll(purgeHumanChecks, db) },
   { name: 'purge mails', every: 3600, run: (db) => purgeAll(purgeMails, db) },
+  { name: 'purge answers', every: 3600, run: (db) => purgeAll(purgeAnswers, db) },
   { name: 'purge limits', every: 300, run: (db) => purgeLimits(db) },
+  { name: 'forget expired approvals', every: 3600, run: (db) => forgetExpired(db) },
   { name: 'purge personal audit', every: 3600, run: (db) => purgePersonal(db, policy('audit.personal_retention')) },
 ];
 
@@ -38,12 +63,14 @@ export async function startWorker(
   db: Database,
   jobs: Jobs,
   engine: RunningEngine,
-  mail: Channel,
+  mail: Outbox,
   log: JobLog,
 ): Promise<{ stop(): Promise<void> }> {
   await work(jobs, 'logout', sendLogout(engine.provider), { concurrency: 8 });
   await work(jobs, 'mail', deliverMail(db, mail, log));
-  const running = duties.map(({ name, every, run }) => runPeriodically(db, name, every, () => run(db, engine), log));
+  const running = duties.map(({ name, every, run }) =>
+    runPeriodically(db, name, every, () => run(db, engine, jobs), log),
+  );
   return {
     async stop() {
       await Promise.all(running.map((duty) => duty.stop()));

@@ -74,6 +74,7 @@ async function walk(): Promise<Place[]> {
   const other = await party.begin();
   const tokens = await party.redeem(await authorize(member, other.address, party.redirect_uri), other.checks);
   await member.get('/portal');
+  const change = await member.get('/portal/credentials');
   const goodbye = await member.get('/connect/session/end?client_id=penguji');
   const programs = listPrograms(
     { authorization: credentials },
@@ -87,16 +88,31 @@ async function walk(): Promise<Place[]> {
   const comer = newHttpVisitor(gapura.url);
   const { url: begun } = await comer.get(authorization);
   const resume: Proper = { method: 'GET', path: begun.pathname.replace('/interaction', '/connect/auth'), fields: {} };
+  const forgetful = newHttpVisitor(gapura.url);
+  const naming = await forgetful.get('/recovery?client_id=penguji');
+  const masked = await forgetful.submit(naming, { username: 'sari' });
   const at_login = properForm(login, { identifier: 'budi', password: 'x' });
   return [
     { cookie: '', proper: [auth, ...listPages()] },
     { cookie: '', proper: [auth, ...programs] },
     { cookie: cookieOf(stranger, login.url.pathname), proper: at_login },
+    { cookie: '', proper: properForm(naming, { username: 'budi' }) },
+    { cookie: cookieOf(forgetful, '/recovery'), proper: [...properForm(masked, {}), ...listRecovery()] },
     { cookie: cookieOf(comer, resume.path), proper: [resume, auth] },
     { cookie: cookieOf(chooser, question.url.pathname), proper: properForm(question, { directorate: 'x' }) },
     { cookie: cookieOf(member, '/'), proper: [auth, ...listPages()] },
+    { cookie: cookieOf(member, '/'), proper: properForm(change, { old_password: 'x', new_password: 'x' }) },
     { cookie: cookieOf(member, '/connect'), proper: properForm(goodbye, { logout: '' }) },
   ];
+}
+
+/** The pages of a recovery, each asked for out of turn. */
+function listRecovery(): Proper[] {
+  const fields = { recovery: 'x', code: 'x', new_password: 'x', confirm_password: 'x', address: '1' };
+  return ['address', 'code', 'resend', 'password', 'session', 'choice', 'done'].flatMap((step) => [
+    { method: 'GET', path: `/recovery/${step}`, fields: {} },
+    { method: 'POST', path: `/recovery/${step}`, fields },
+  ]);
 }
 
 function listPages(): Proper[] {

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Secret } from '../src/crypto.ts';
 import { type Database, openDatabase } from '../src/database.ts';
-import { openLimits, purgeLimits } from '../src/limits.ts';
+import { type Lane, openLimits, payLanes, purgeLimits } from '../src/limits.ts';
 import { moveClock } from './support/clock.ts';
 import { createTestDatabase, type TestDatabase } from './support/postgres.ts';
 
@@ -44,6 +44,50 @@ test('of 50 tries at once on two nodes exactly the free ones pass', async () => 
       expect(outcome.retry_after).toBeLessThanOrEqual(30);
     }
   }
+});
+
+describe('up to a number of tries', () => {
+  test('of 50 at once on two nodes exactly so many pass, the others are held and change nothing', async () => {
+    const tries = Array.from({ length: 50 }, (_, i) =>
+      limits.spendUpTo(i % 2 ? db : other_node, 'sign_in_account', 'up-to', 3),
+    );
+    const states = (await Promise.all(tries)).map(({ state }) => state);
+    expect(states.filter((state) => state === 'allowed')).toHaveLength(3);
+    expect(states.filter((state) => state === 'held')).toHaveLength(47);
+    expect(await limits.look(db, 'sign_in_account', 'up-to')).toEqual({ count: 3, is_used_up: false, retry_after: 0 });
+  });
+
+  test('a wait is told as a wait, no tries are none, and without an end it is a try as any other', async () => {
+    expect(await limits.spendUpTo(db, 'sign_in_account', 'never-tried', 0)).toEqual({ state: 'held' });
+    expect((await limits.look(db, 'sign_in_account', 'never-tried')).count).toBe(0);
+    expect(await spendAll('waits', 5)).toEqual(Array(5).fill('allowed'));
+    expect((await limits.spendUpTo(db, 'sign_in_account', 'waits', 3)).state).toBe('refused');
+    const endless = await limits.spendUpTo(db, 'sign_in_account', 'endless', Number.POSITIVE_INFINITY);
+    expect(endless).toEqual({ state: 'allowed', count: 1 });
+  });
+
+  test('a counter that is forgotten counts for nothing', async () => {
+    for (let i = 0; i < 3; i += 1) await limits.spend(db, 'sign_in_account', 'forgotten');
+    await moveClock(db, 86_401);
+    expect(await limits.spendUpTo(db, 'sign_in_account', 'forgotten', 3)).toEqual({ state: 'allowed', count: 1 });
+    await moveClock(db, 0);
+  });
+});
+
+test('several counters are paid all or none', async () => {
+  const lanes: Lane[] = [
+    { limit: 'sign_in_address', key: 'all', is_shared: true },
+    { limit: 'sign_in_pair', key: 'all', is_shared: false },
+  ];
+  expect(await payLanes(db, limits, lanes)).toEqual({
+    state: 'paid',
+    lanes: lanes.map((lane) => ({ ...lane, tries: 1 })),
+  });
+  const most = ({ is_shared }: Lane) => (is_shared ? 9 : 1);
+  expect(await payLanes(db, limits, lanes, most)).toEqual({ state: 'held' });
+  for (let i = 0; i < 4; i += 1) await limits.spend(db, 'sign_in_pair', 'all');
+  expect(await payLanes(db, limits, lanes)).toEqual({ state: 'refused', retry_after: expect.any(Number) });
+  expect((await limits.look(db, 'sign_in_address', 'all')).count).toBe(1);
 });
 
 describe('with the clock moved', () => {

@@ -12,7 +12,7 @@ const catalogues: Record<string, Catalogue> = { id, en };
 
 /** Texts that are rightly the same in both languages: names, abbreviations and words that the two share. */
 const shared =
-  /^(?:Gapura|e-BPOM|CargoLink|Portal INSW|SSO|EDI Number|NPWP|NIB|SRP|NIK|E?mail|Fax|Status|English|Bahasa Indonesia|Trader|Register|Menu|Portal)$/i;
+  /^(?:Gapura|e-BPOM|CargoLink|Portal INSW|SSO|EDI Number|NPWP|NIB|SRP|NIK|E?mail|Fax|Status|English|Bahasa Indonesia|Trader|Register|Menu|Portal|Administrator|Auditor)$/i;
 
 function blanksOf(text: string): string[] {
   return [...text.matchAll(/\{\{?\s*(\w+)/g)].map(([, name = '']) => name).sort();

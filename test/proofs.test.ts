@@ -30,8 +30,10 @@ const flow = 'alur-di-peramban-ini';
 const target = 'budi@contoh.example';
 const minute = 60;
 const lifetimes: Record<ProofPurpose, number> = {
+  human_check: 10 * minute,
   invitation: 7 * 86_400,
   link_callback: 10 * minute,
+  not_me: 7 * 86_400,
   recovery_address: 86_400,
   reset: 10 * minute,
 };
@@ -62,7 +64,7 @@ const listRows = () => db.selectFrom('proofs').selectAll().orderBy('created_at')
 /** As a token is brought: it is its own flow. */
 const spendToken = (purpose: ProofPurpose, secret: string, changes: Partial<ProofTry> = {}) =>
   spendProof(db, keys, { purpose, secret, ...changes });
-const is_token = (purpose: ProofPurpose) => purpose === 'invitation' || purpose === 'link_callback';
+const is_token = (purpose: ProofPurpose) => ['invitation', 'link_callback', 'not_me'].includes(purpose);
 const wrong = 'AAAAAAAA';
 
 describe('a proof', () => {

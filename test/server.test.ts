@@ -102,7 +102,14 @@ const ask = async (target: string, more: Partial<WireRequest> = {}, port = Numbe
 
 describe('an address', () => {
   test('that is not there is a page with words and a way on', async () => {
-    for (const target of ['/tidak-ada', '/portal/x', '/interaction', '/admin', '/connect/tidak-ada', '/assets/x.css']) {
+    for (const target of [
+      '/tidak-ada',
+      '/portal/x',
+      '/interaction',
+      '/tidak/ada',
+      '/connect/tidak-ada',
+      '/assets/x.css',
+    ]) {
       const { status, body, header } = await ask(target, {
         headers: [
           ['host', hostOf()],

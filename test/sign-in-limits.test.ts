@@ -4,17 +4,20 @@ import { availableParallelism } from 'node:os';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { createAccount } from '../src/accounts/account.ts';
 import { countHashes, hashPassword, prepareHashing, QueueFull } from '../src/accounts/password.ts';
+import type { Watch } from '../src/changes.ts';
 import { randomToken, Secret } from '../src/crypto.ts';
 import { type Database, openDatabase } from '../src/database.ts';
 import { openLimits } from '../src/limits.ts';
-import { policy } from '../src/policy.ts';
+import { openPolicies, policy } from '../src/policy/policy.ts';
 import { openSignIns, type SignInOutcome, submitPassword } from '../src/sign-in.ts';
 import { moveClock, resetClock } from './support/clock.ts';
+import { setTestPolicy } from './support/policy.ts';
 import { createTestDatabase, type TestDatabase } from './support/postgres.ts';
 
 let database: TestDatabase;
 let db: Database;
 let other_node: Database;
+let policies: Watch;
 const secret = new Secret('a secret of the tests, long enough');
 const password = 'Pintu-Terbuka-2026!';
 const home = '192.0.2.1';
@@ -23,6 +26,9 @@ beforeAll(async () => {
   database = await createTestDatabase();
   db = database.db;
   other_node = openDatabase(database.url, { max: 10 });
+  policies = await openPolicies(db, { database_url: new Secret(database.url) });
+  // What is asked after failures has tests of its own; here nothing stands before the limits.
+  await setTestPolicy(db, 'human_check.when', 'never');
   await prepareHashing();
   for (const username of ['budi', 'sari', 'tono']) await createAccount(db, { username, password, full_name: username });
 });
@@ -35,6 +41,7 @@ beforeEach(async () => {
 afterEach(() => resetClock(db));
 
 afterAll(async () => {
+  await policies.close();
   await other_node.destroy();
   await database.drop();
 });

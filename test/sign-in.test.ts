@@ -5,13 +5,14 @@ import argon2 from 'argon2';
 import { Kysely, PostgresDialect, sql } from 'kysely';
 import pg from 'pg';
 import { createAccount, endEverything, lockAccount } from '../src/accounts/account.ts';
+import { purgeBrowsers } from '../src/accounts/browsers.ts';
 import { countHashes, hashPassword, prepareHashing, verifyPassword } from '../src/accounts/password.ts';
-import { writePassword } from '../src/accounts/store.ts';
+import { writePassword } from '../src/accounts/password-store.ts';
 import { now, nowSeconds } from '../src/clock.ts';
 import { randomToken, Secret } from '../src/crypto.ts';
 import { type Database, inTransaction, openDatabase } from '../src/database.ts';
 import { openLimits } from '../src/limits.ts';
-import { policy } from '../src/policy.ts';
+import { policy } from '../src/policy/policy.ts';
 import {
   openSignIns,
   type PasswordTry,
@@ -197,7 +198,7 @@ describe('a double click on the button', () => {
     // Strangers fill the lanes that are not the browser's own.
     for (let at = 0; at < 6; at += 1)
       await submit('ganda-dua', 'salah', { request: { ...attempt('').request, address: `198.51.100.${at}` } });
-    expect((await submit('ganda-dua')).state).toBe('waiting');
+    expect((await submit('ganda-dua')).state).toBe('unchecked');
     for (const outcome of outcomes)
       expect((await submit('ganda-dua', password, { browser: done(outcome).browser })).state).toBe('done');
   });
@@ -376,10 +377,12 @@ describe('the purge', () => {
     expect(await purgeSignIns(db)).toBe(0);
     await moveClock(db, policy('interaction.memory') + 10);
     await purgeSignIns(db);
+    expect(await purgeBrowsers(db)).toBe(0);
     expect(await count()).toEqual({ sign_ins: 0, browsers: before.browsers });
     await submit('budi', password, { browser });
     await moveClock(db, policy('browsers.memory') + 20);
     await purgeSignIns(db);
+    await purgeBrowsers(db);
     expect(await count()).toEqual({ sign_ins: 0, browsers: 1 });
   });
 });

@@ -85,6 +85,7 @@ export async function sendMail(tx: Transaction, jobs: Jobs, order: MailOrder): P
   if (!address.success) return { state: 'refused', because: 'bad_address' };
   writeMail(order, order.secret?.text);
   const id = randomUUID();
+  const { is_decoy = false } = order;
   const sealed = order.secret ? sealSecret(id, order.secret) : null;
   await tx
     .insertInto('mails')
@@ -95,8 +96,9 @@ export async function sendMail(tx: Transaction, jobs: Jobs, order: MailOrder): P
       language: order.language,
       template: order.template,
       values: JSON.stringify(order.values),
-      secret: order.is_decoy ? null : sealed,
-      ...(order.is_decoy ? { given_up_at: sql<Date>`gapura_now()`, because: 'decoy' } : {}),
+      secret: is_decoy ? null : sealed,
+      given_up_at: sql<Date | null>`CASE WHEN ${is_decoy}::boolean THEN gapura_now() END`,
+      because: is_decoy ? 'decoy' : null,
     })
     .execute();
   await enqueue(tx, jobs, 'mail', { mail_id: id });

@@ -1,7 +1,8 @@
 /** The demonstration's companies and BPOM's directorates, and which company has users in which directorate; invented. */
 
 import type { Database } from '../database.ts';
-import { addMembership, saveDirectorate, saveOrganisation } from '../organisations.ts';
+import { addMembership, saveDirectorate } from '../organisations/directorate.ts';
+import { saveOrganisation } from '../organisations/organisation.ts';
 
 export const organisations = {
   pangan: {
@@ -41,12 +42,24 @@ export const organisations = {
 } as const;
 
 // The names of document D's time, its own value first (domain 3.2).
-const directorates: [code: string, name: string][] = [
-  ['PANGAN', 'Inspeksi dan Sertifikasi Produk Pangan'],
-  ['OT', 'Inspeksi dan Sertifikasi Obat Tradisional, Kosmetik, dan Produk Komplemen'],
-  ['TERAPETIK', 'Pengawasan Distribusi Produk Terapetik dan PKRT'],
-  ['NAPZA', 'Pengawasan Narkotika, Psikotropika, dan Zat Adiktif'],
-  ['BERBAHAYA', 'Pengawasan Produk dan Bahan Berbahaya'],
+const directorates: [code: string, name: string, name_en: string][] = [
+  ['PANGAN', 'Inspeksi dan Sertifikasi Produk Pangan', 'Inspection and Certification of Food'],
+  [
+    'OT',
+    'Inspeksi dan Sertifikasi Obat Tradisional, Kosmetik, dan Produk Komplemen',
+    'Inspection and Certification of Traditional Medicines, Cosmetics and Complementary Products',
+  ],
+  [
+    'TERAPETIK',
+    'Pengawasan Distribusi Produk Terapetik dan PKRT',
+    'Control of the Distribution of Therapeutic and Household Health Products',
+  ],
+  [
+    'NAPZA',
+    'Pengawasan Narkotika, Psikotropika, dan Zat Adiktif',
+    'Control of Narcotics, Psychotropics and Addictive Substances',
+  ],
+  ['BERBAHAYA', 'Pengawasan Produk dan Bahan Berbahaya', 'Control of Dangerous Products and Substances'],
 ];
 
 const memberships: [organisation: keyof typeof organisations, directorate: string][] = [
@@ -61,8 +74,8 @@ export async function seedCompanies(db: Database): Promise<Map<string, string>> 
   for (const [key, organisation] of Object.entries(organisations))
     organisation_ids.set(key, (await saveOrganisation(db, organisation)).id);
   const directorate_ids = new Map<string, string>();
-  for (const [code, name] of directorates)
-    directorate_ids.set(code, (await saveDirectorate(db, { agency_code: 'BPOM', code, name })).id);
+  for (const [code, name, name_en] of directorates)
+    directorate_ids.set(code, (await saveDirectorate(db, { agency_code: 'BPOM', code, name, name_en })).id);
   for (const [organisation, directorate] of memberships) {
     await addMembership(db, organisation_ids.get(organisation) as string, directorate_ids.get(directorate) as string);
   }

@@ -3,12 +3,14 @@
 import type { Insertable } from 'kysely';
 import { createAccount } from '../accounts/account.ts';
 import { canonicalise } from '../accounts/identifiers.ts';
-import { saveApplication } from '../applications.ts';
-import { addClientSecret, type ClientRegistration, type ClientStore, saveClient } from '../clients/client.ts';
+import { saveApplication } from '../applications/application.ts';
+import { type ClientRegistration, type ClientStore, saveClient } from '../clients/client.ts';
+import { addClientSecret } from '../clients/secrets.ts';
 import { now } from '../clock.ts';
 import { type Database, inTransaction } from '../database.ts';
-import { addPerson } from '../organisations.ts';
+import { addPerson } from '../organisations/organisation.ts';
 import { grantRole, type Role } from '../permissions.ts';
+import { saveProvenAddress } from '../recovery/addresses.ts';
 import type { Applications } from '../tables.ts';
 import { type organisations, seedCompanies } from './companies.ts';
 
@@ -35,6 +37,8 @@ interface DemoPerson {
   phone_number?: string;
   fax_number?: string;
   expires_in_months?: number;
+  /** Proven; whoever has none meets the page of those who cannot recover alone. */
+  recovery_address?: string;
 }
 
 export const people: DemoPerson[] = [
@@ -61,6 +65,7 @@ export const people: DemoPerson[] = [
     nik: '9901014501900002',
     mother_name: 'Ibu Contoh Dua',
     email: 'sari@contoh.example',
+    recovery_address: 'sari.wulandari@surat.example',
     mobile_number: '+6281200000102',
     role: 'company_administrator',
     organisation: 'pangan',
@@ -97,6 +102,16 @@ export const people: DemoPerson[] = [
     email: 'layanan@contoh.example',
     mobile_number: '+6281200000105',
     role: 'service_desk',
+  },
+  {
+    username: 'pengembang',
+    full_name: 'Pengembang Contoh Saputra',
+    nik: '9906060707890007',
+    mother_name: 'Ibu Contoh Tujuh',
+    email: 'pengembang@contoh.example',
+    mobile_number: '+6281200000107',
+    role: 'developer',
+    agency_code: 'BPOM',
   },
   {
     username: 'admin',
@@ -139,6 +154,7 @@ async function seedPerson(db: Database, person: DemoPerson, organisation_ids: Ma
     postal_code: person.postal_code ?? null,
     expires_at: person.expires_in_months === undefined ? null : inMonths(person.expires_in_months),
   });
+  if (person.recovery_address) await saveProvenAddress(db, account.id, person.recovery_address);
   const organisation_id = person.organisation && organisation_ids.get(person.organisation);
   if (organisation_id) await addPerson(db, account.id, organisation_id, person.position);
   await grantRole(db, account.id, person.role, {

@@ -69,9 +69,13 @@ export function openRequest(config: Config, log: Logger): Middleware {
 const is_told_by_proxies =
   /^(x-forwarded-.*|forwarded|x-real-ip|x-original-.*|x-rewrite-.*|x-http-method.*|x-method-override|x-ssl-.*|x-client-.*|true-client-ip|cf-connecting-ip|x-host)$/;
 
-// A path may hold what opens something: the id of a sign-in. The log gets a word in its place.
+// A path may hold what opens something: the id of a sign-in, the token of an invitation or a notice. The log gets a word in its place.
 function hideIds(path: string): string {
-  return path.slice(0, 300).replace(/^(\/interaction|\/connect\/auth)\/[^/]+/, '$1/:uid');
+  return path
+    .slice(0, 300)
+    .replace(/^(\/interaction|\/connect\/auth)\/[^/]+/, '$1/:uid')
+    .replace(/^(\/human-check)\/[^/]+/i, '$1/:id')
+    .replace(/^(\/invitation|\/notices)\/[^/]+/i, '$1/:token');
 }
 
 // From the right, each proxy vouches for the one before it; the first that is not ours is the person, and what stands left
@@ -198,7 +202,9 @@ function isReadable(text: string): boolean {
 export function refuseCrossSite(config: Config): Middleware {
   const reads = new Set(['GET', 'HEAD', 'OPTIONS']);
   return async (ctx, next) => {
-    const is_open = isOfEngine(ctx.path) && !/^\/connect\/session\/end\/confirm\/?$/i.test(ctx.path);
+    // The interface for programs reads no cookie: what it does is allowed by a token alone.
+    const is_interface = ctx.path.startsWith('/api/');
+    const is_open = is_interface || (isOfEngine(ctx.path) && !/^\/connect\/session\/end\/confirm\/?$/i.test(ctx.path));
     if (!reads.has(ctx.method) && !is_open) {
       const { 'sec-fetch-site': site, origin } = ctx.req.headers;
       const is_own = site ? site === 'same-origin' || site === 'none' : origin === undefined || origin === config.url;

@@ -27,13 +27,19 @@ export function formatDateTime(language: Language, value: Date, zone: string): s
   return `${text} ${nameZone(language, value, zone)}`;
 }
 
+/** The same where there is little room: "21 Nov 2026, 06.05 WIB". */
+export function formatMoment(language: Language, value: Date, zone: string): string {
+  const text = formatter(language, zone, { dateStyle: 'medium', timeStyle: 'short' }).format(value);
+  return `${text} ${nameZone(language, value, zone)}`;
+}
+
 function nameZone(language: Language, value: Date, zone: string): string {
   const parts = () => formatter(language, zone, { timeZoneName: 'short' }).formatToParts(value);
   return zone_names[zone] ?? parts().find((part) => part.type === 'timeZoneName')?.value ?? zone;
 }
 
 function formatter(language: Language, zone: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
-  const key = [language, zone, ...Object.keys(options)].join(' ');
+  const key = [language, zone, ...Object.entries(options).flat()].join(' ');
   const known = formatters.get(key);
   if (known) return known;
   const made = new Intl.DateTimeFormat(locales[language], { ...options, timeZone: zone });

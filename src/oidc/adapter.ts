@@ -1,7 +1,9 @@
 /** The engine's adapter for each of its models: sessions, clients, and everything else. */
 
 import type { Adapter, AdapterPayload } from 'oidc-provider';
-import { findClientMetadata } from '../clients/client.ts';
+import { findClientMetadata } from '../clients/engine-client.ts';
+import { dynamicClients, grantAdapter } from './dynamic-clients.ts';
+import { findInitialAccessToken } from './initial-tokens.ts';
 import { sessionAdapter } from './session-store.ts';
 import { type RecordStore, recordAdapter } from './store.ts';
 
@@ -9,23 +11,31 @@ import { type RecordStore, recordAdapter } from './store.ts';
 export function createAdapter(store: RecordStore, model: string): Adapter {
   if (model === 'Session') return sessionAdapter(store);
   if (model === 'Client') return clientAdapter(store);
+  if (model === 'InitialAccessToken') return { ...unwritten, find: (id) => findInitialAccessToken(store, id) };
+  if (model === 'Grant') return grantAdapter(store);
   return recordAdapter(store, model);
 }
 
-function clientAdapter({ clients }: RecordStore): Adapter {
-  const refuse = async () => {
-    throw new Error('clients are written by clients/client.ts');
-  };
+const refuse = async () => {
+  throw new Error('written elsewhere: clients by clients/client.ts, initial tokens by oidc/initial-tokens.ts');
+};
+
+const unwritten = {
+  upsert: refuse,
+  consume: refuse,
+  destroy: refuse,
+  findByUid: refuse,
+  findByUserCode: refuse,
+  revokeByGrantId: refuse,
+};
+
+function clientAdapter(store: RecordStore): Adapter {
   return {
+    ...unwritten,
+    ...dynamicClients(store),
     find: async (id) => {
-      const metadata = await findClientMetadata(clients, id);
+      const metadata = await findClientMetadata(store.clients, id);
       return metadata && (JSON.parse(JSON.stringify(metadata)) as AdapterPayload);
     },
-    upsert: refuse,
-    consume: refuse,
-    destroy: refuse,
-    findByUid: refuse,
-    findByUserCode: refuse,
-    revokeByGrantId: refuse,
   };
 }

@@ -1,10 +1,10 @@
 /** What a relying application is told of a person: by scope, and of an agency's own only to that agency (DESIGN 5). */
 
 import { type Account, findAccount } from '../accounts/store.ts';
-import { findApplicationOfClient } from '../applications.ts';
+import { findApplicationOfClient } from '../applications/application.ts';
 import type { Database } from '../database.ts';
 import { findServingLink } from '../links/store.ts';
-import { findOrganisationOf, type Organisation } from '../organisations.ts';
+import { findOrganisationOf, type Organisation } from '../organisations/organisation.ts';
 import { listRoles } from '../permissions.ts';
 
 /** The directorate that a person chose for one client; it stands on the grant. */

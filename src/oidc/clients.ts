@@ -25,15 +25,17 @@ export function describeClient(client: Client, language: string): AskingClient {
   return {
     asking: {
       id: client.clientId,
-      name: client.clientName ?? client.clientId,
+      name: String(metadata[`client_name#${language}`] ?? client.clientName ?? client.clientId),
       ...agencyName(language === 'en' ? metadata.agency_name_en : metadata.agency_name),
-      ...word('logo_uri'),
+      // The picture that is kept here, if there is one: pages show no other.
+      ...(typeof metadata.logo === 'string' ? { logo_uri: metadata.logo } : word('logo_uri')),
       ...word('client_uri'),
       ...word('policy_uri'),
       ...word('tos_uri'),
     },
     agency_code: typeof client.agency === 'string' ? client.agency : undefined,
     directorate_required: client.directorate_required === true,
+    is_unchecked: client.origin === 'dynamic',
     form_origins: [...new Set([...asked.flatMap(sourceOf), ...own])],
     way_back,
   };

@@ -2,21 +2,44 @@
 
 import type { Context } from 'koa';
 import type { Configuration, KoaContextWithOIDC } from 'oidc-provider';
-import { ownMetadata } from '../clients/client.ts';
+import { ownMetadata, spokenMetadata } from '../clients/engine-client.ts';
+import { content_algorithms, encryption_algorithms } from '../clients/metadata.ts';
 import { nowSeconds } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { deriveKey, deriveKeys, type Secret } from '../crypto.ts';
-import { policy } from '../policy.ts';
+import { api_scopes } from '../permissions.ts';
+import { policy } from '../policy/policy.ts';
+import { recovered_acr } from '../recovery/reset.ts';
+import { type TrialStore, trial_lifetime } from '../trials.ts';
 import { claimsByScope, collectClaims } from './claims.ts';
-import { grantLifetime, loadExistingGrant } from './grant.ts';
+import { acceptAssertion } from './client-secrets.ts';
+import { directorateOf, grantLifetime, loadExistingGrant } from './grant.ts';
+import { runningTrial } from './internals.ts';
+import { nameBySector } from './pairwise.ts';
 import type { EngineParts } from './provider.ts';
-import { directorateOf, questions } from './questions.ts';
+import { questions } from './questions.ts';
+import { refusePrivateHosts, registration_token_lifetime, registrationFeatures } from './registration.ts';
 import { askSignOut, showSignedOut } from './session.ts';
+import { admitTrial } from './trial-entry.ts';
+
+// Answers are encrypted to keys of the client; with its secret they could be only if the secret were kept in clear. Requests
+// are not encrypted to us: what is pushed needs no further cover.
+const encryption: NonNullable<Configuration['enabledJWA']> = {
+  idTokenEncryptionAlgValues: [...encryption_algorithms],
+  idTokenEncryptionEncValues: [...content_algorithms],
+  introspectionEncryptionAlgValues: [...encryption_algorithms],
+  introspectionEncryptionEncValues: [...content_algorithms],
+  requestObjectEncryptionAlgValues: [],
+  requestObjectEncryptionEncValues: [],
+  userinfoEncryptionAlgValues: [...encryption_algorithms],
+  userinfoEncryptionEncValues: [...content_algorithms],
+};
 
 /** The engine's whole configuration but keys and adapter. */
-export function configure({ config, db, fetch, renderError }: EngineParts): Configuration {
+export function configure({ config, db, clients, fetch, renderError }: EngineParts, trials: TrialStore): Configuration {
   return {
-    acrValues: ['urn:gapura:acr:password'],
+    acrValues: ['urn:gapura:acr:password', recovered_acr],
+    assertJwtClientAuthClaimsAndHeader: acceptAssertion(clients),
     claims: claimsByScope,
     clientDefaults: { response_types: ['code'], grant_types: ['authorization_code'] },
     // Applications that run in the browser call from the origins they return to.
@@ -25,7 +48,8 @@ export function configure({ config, db, fetch, renderError }: EngineParts): Conf
       (client.redirectUris ?? []).some((uri) => URL.parse(uri)?.origin === origin),
     cookies: cookies(config),
     discovery: { service_documentation: `${config.url}/`, ui_locales_supported: ['id', 'en'] },
-    extraClientMetadata: { properties: [...ownMetadata] },
+    enabledJWA: encryption,
+    extraClientMetadata: { properties: [...ownMetadata, ...spokenMetadata], validator: refusePrivateHosts(config) },
     extraTokenClaims: (ctx, token) =>
       'scope' in token && hasScope(token.scope, 'directorate') ? tellDirectorate(ctx) : undefined,
     features: {
@@ -34,12 +58,19 @@ export function configure({ config, db, fetch, renderError }: EngineParts): Conf
       claimsParameter: { enabled: true },
       clientCredentials: { enabled: true },
       dPoP: { enabled: true, nonceSecret: deriveKey(config.secrets[0] as Secret, 'dpop nonces') },
+      encryption: { enabled: true },
+      // Client by client: the engine asks for what the profile wants of a request, our rules for what it wants of a client.
+      fapi: { enabled: true, profile: (_ctx, client) => (client?.fapi === true ? '2.0' : undefined) },
       // A client may ask about its own tokens; resource servers come with their registration.
       introspection: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
+      jwtIntrospection: { enabled: true },
+      jwtUserinfo: { enabled: true },
       pushedAuthorizationRequests: { enabled: true },
+      requestObjects: { enabled: true },
       // A client may revoke what is its own; anybody else's token is no concern of it (RFC 7009 section 2.1).
       revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
       rpInitiatedLogout: { enabled: true, logoutSource: askSignOut(db), postLogoutSuccessSource: showSignedOut },
+      ...registrationFeatures,
     },
     fetch,
     findAccount: (ctx, account_id) => ({
@@ -53,31 +84,39 @@ export function configure({ config, db, fetch, renderError }: EngineParts): Conf
     interactions: { policy: questions(db), url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
     // A client registered for refresh tokens gets them also without offline_access: they end with the session then.
     issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
-    loadExistingGrant: (ctx) => loadExistingGrant(db, ctx),
+    loadExistingGrant: async (ctx) => {
+      await admitTrial(trials, ctx);
+      return loadExistingGrant(db, ctx);
+    },
+    pairwiseIdentifier: nameBySector(db),
     pkce: { required: () => true },
     renderError: (ctx, _out, error) => renderError(ctx as unknown as Context, error),
     responseTypes: ['code', 'none'],
-    // Bound to a key, a refresh token is no use to a thief and need not rotate (FAPI 2.0 5.3.2.1); all others do (RFC 9700 4.14).
-    rotateRefreshToken: (ctx) => !ctx.oidc.entities.RefreshToken?.isSenderConstrained(),
+    // Bound to a key, its own or the one by which a FAPI 2.0 client proves itself, a refresh token is no use to a thief and must
+    // not rotate (5.3.2.1 there); all others do (RFC 9700 4.14).
+    rotateRefreshToken: ({ oidc }) => oidc.client?.fapi !== true && !oidc.entities.RefreshToken?.isSenderConstrained(),
     routes: {
       authorization: '/auth',
       end_session: '/session/end',
       introspection: '/introspection',
       jwks: '/jwks',
       pushed_authorization_request: '/par',
+      registration: '/register',
       revocation: '/revocation',
       token: '/token',
       userinfo: '/userinfo',
     },
-    scopes: Object.keys(claimsByScope).concat('offline_access'),
+    scopes: [...Object.keys(claimsByScope), 'offline_access', ...api_scopes],
+    subjectTypes: ['public', 'pairwise'],
     ttl: {
       AccessToken: 900,
       AuthorizationCode: 60,
       ClientCredentials: 600,
-      Grant: grantLifetime,
+      Grant: () => (runningTrial() ? trial_lifetime : grantLifetime()),
       IdToken: 3600,
       Interaction: () => policy('interaction.lifetime'),
       RefreshToken: () => policy('session.absolute'),
+      RegistrationAccessToken: registration_token_lifetime,
       Session: (_ctx, session) => sessionLifetime(session.loginTs),
     },
   };

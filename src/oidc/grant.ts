@@ -1,57 +1,77 @@
-/** What an application was granted in a session: scopes and the chosen directorate, written in this one place. */
+/** What an application was granted in a session: scopes, claims and the chosen directorate, written in this one place. */
 
 import type { KoaContextWithOIDC } from 'oidc-provider';
+import { isConsentCurrent } from '../consents.ts';
 import { randomToken } from '../crypto.ts';
 import type { Database } from '../database.ts';
-import { type Directorate, listDirectoratesOf } from '../organisations.ts';
-import { policy } from '../policy.ts';
+import { type Directorate, listDirectoratesOf, nameDirectorate } from '../organisations/directorate.ts';
+import { policy } from '../policy/policy.ts';
 import type { ChosenDirectorate } from './claims.ts';
+import { type Allowance, decideConsent, rememberConsent } from './consent.ts';
+import { runningTrial } from './internals.ts';
 import { claimEntry, sessionIsOver } from './session-store.ts';
 import { endGrant } from './store.ts';
+import { claimTrialEntry } from './trial-entry.ts';
 
 type Grant = InstanceType<KoaContextWithOIDC['oidc']['provider']['Grant']> & {
   generation?: number;
   directorate?: ChosenDirectorate;
 };
 
+/** By request: the directorate that is decided while the consent is open. */
+const waiting = new WeakMap<object, ChosenDirectorate>();
+
 /**
  * The engine's `loadExistingGrant`; it runs at every authorization and again at every resume. Gives the grant of this
  * client in this session, brought up to what was asked and answered, or nothing while a question is open: a grant saved
- * then would be left over by everyone who walks away.
+ * then would be left over by everyone who walks away, and an entry in the session would tell the client of its end.
  *
  * A changed directorate makes a new grant and ends the old one with all its codes and tokens: those that are bound to the
- * session would lose their grant anyway, the others would keep telling the old directorate.
+ * session would lose their grant anyway, the others would keep telling the old directorate. So does a scope that the person
+ * no longer allows.
  * @throws SessionNotFound when the session ended meanwhile
  */
 export async function loadExistingGrant(db: Database, ctx: KoaContextWithOIDC): Promise<Grant | undefined> {
   const { client, session, provider } = ctx.oidc;
   if (!client || !session?.accountId) return undefined;
-  // Each turn of the loop follows another tab that came first with a grant of its own.
+  await rememberConsent(db, ctx);
+  // Each turn of the loop follows another tab that came first: with a grant of its own, or with a withdrawal.
   for (let turns = 0; turns < 10; turns += 1) {
     const grant_id = session.grantIdFor(client.clientId);
     const stored = grant_id ? ((await provider.Grant.find(grant_id)) as Grant | undefined) : undefined;
-    // Until the consent page exists, only first-party clients are granted anything; the others meet the engine's question.
-    if (!client.first_party) return stored;
-
     const directorate = await decideDirectorate(db, ctx, stored);
     if (directorate === 'open') return undefined;
-    const is_same = stored?.directorate?.id === directorate?.id;
-    if (stored && is_same) return widen(stored, ctx);
+    const allowance = await decideConsent(db, ctx, stored);
+    if (allowance === 'open') {
+      if (directorate) waiting.set(ctx.oidc, directorate);
+      return undefined;
+    }
 
-    const grant = await makeGrant(ctx, directorate);
-    if (await replaceGrant(db, ctx, grant_id, grant)) return grant;
+    const held = stored?.getOIDCScope().split(' ');
+    const is_same =
+      stored?.directorate?.id === directorate?.id && !allowance.declined.some((scope) => held?.includes(scope));
+    const grant = stored && is_same ? await widen(stored, allowance) : await makeGrant(ctx, directorate, allowance);
+    if (!(stored && is_same) && !(await replaceGrant(db, ctx, grant_id, grant))) continue;
+    const { consent } = allowance;
+    if (!consent || (await isConsentCurrent(db, consent))) return encountered(grant, allowance);
+    // Withdrawn while this was written: the grant must not outlive that.
+    await endGrant(db, grant.jti);
   }
   throw sessionIsOver();
 }
 
-async function makeGrant(ctx: KoaContextWithOIDC, directorate: ChosenDirectorate | undefined): Promise<Grant> {
+async function makeGrant(
+  ctx: KoaContextWithOIDC,
+  directorate: ChosenDirectorate | undefined,
+  allowance: Allowance,
+): Promise<Grant> {
   const { client, session, provider } = ctx.oidc;
   const owners = { accountId: session?.accountId as string, clientId: client?.clientId as string };
   const grant = new provider.Grant(owners) as Grant;
   const { generation } = session as { generation?: number };
   if (generation !== undefined) grant.generation = generation;
   if (directorate) grant.directorate = directorate;
-  addScopes(grant, ctx);
+  allow(grant, allowance);
   await grant.save();
   return grant;
 }
@@ -72,7 +92,8 @@ async function replaceGrant(
   // A session that this request begins has no row yet, and nobody else knows it.
   if (!session || !(session as { stored?: boolean }).stored) return true;
   const sid = session.sidFor(client_id) ?? randomToken(16);
-  const held = await claimEntry(db, session.uid, client_id, old_id, { sid, grantId: jti });
+  const claim = runningTrial() ? claimTrialEntry : claimEntry;
+  const held = await claim(db, session.uid, client_id, old_id, { sid, grantId: jti });
   if (held?.grantId !== jti) await endGrant(db, jti);
   if (!held?.grantId || !held.sid) throw sessionIsOver();
   session.sidFor(client_id, held.sid);
@@ -82,19 +103,23 @@ async function replaceGrant(
   return true;
 }
 
-/** Adds scopes that this request asks for and the grant has not; a grant that has them is not written again. */
-async function widen(grant: Grant, ctx: KoaContextWithOIDC): Promise<Grant> {
-  const before = grant.getOIDCScope();
-  addScopes(grant, ctx);
-  if (grant.getOIDCScope() !== before) await grant.save();
+/** Adds what this request may have and the grant has not; a grant that has it is not written again. */
+async function widen(grant: Grant, allowance: Allowance): Promise<Grant> {
+  const before = [grant.getOIDCScope(), ...grant.getOIDCClaims()].join(' ');
+  allow(grant, allowance);
+  if ([grant.getOIDCScope(), ...grant.getOIDCClaims()].join(' ') !== before) await grant.save();
   return grant;
 }
 
-function addScopes(grant: Grant, { oidc }: KoaContextWithOIDC): void {
-  const scopes = [...oidc.requestParamOIDCScopes];
+function allow(grant: Grant, { scopes, claims }: Allowance): void {
   if (scopes.length > 0) grant.addOIDCScope(scopes.join(' '));
-  const claims = [...oidc.requestParamClaims];
   if (claims.length > 0) grant.addOIDCClaims(claims);
+}
+
+/** Tells the engine what was declined, or it would ask again; never stored, so that the next page may be answered otherwise. */
+function encountered(grant: Grant, { declined }: Allowance): Grant {
+  if (declined.length > 0) grant.rejectOIDCScope(declined.join(' '));
+  return grant;
 }
 
 /**
@@ -114,18 +139,25 @@ async function decideDirectorate(
   const only = choices.length === 1 ? choices[0]?.id : undefined;
   for (const id of [chosen, stored?.directorate?.id, only]) {
     const choice = id && choices.find((candidate) => candidate.id === id);
-    if (choice) return carried(choice);
+    if (choice) return carried(choice, ctx.state.language);
   }
   return 'open';
 }
 
-function carried({ id, agency_code, code, name }: Directorate): ChosenDirectorate {
-  return { id, agency: agency_code, code, name };
+/** As it is told to the application, in the language in which the person came by. */
+function carried(directorate: Directorate, language: string): ChosenDirectorate {
+  const { id, agency_code, code } = directorate;
+  return { id, agency: agency_code, code, name: nameDirectorate(directorate, language) };
 }
 
 /** Whether the person must be asked for a directorate before this client gets an answer. */
-export function mustChooseDirectorate({ oidc }: KoaContextWithOIDC): boolean {
-  return oidc.client?.directorate_required === true && (oidc.grant as Grant | undefined)?.directorate === undefined;
+export function mustChooseDirectorate(ctx: KoaContextWithOIDC): boolean {
+  return ctx.oidc.client?.directorate_required === true && directorateOf(ctx) === undefined;
+}
+
+/** The directorate on the grant that the engine has loaded, or the one that a grant is to carry which waits for consent. */
+export function directorateOf({ oidc }: KoaContextWithOIDC): ChosenDirectorate | undefined {
+  return (oidc.grant as Grant | undefined)?.directorate ?? waiting.get(oidc);
 }
 
 /** How long a grant lives from its making: longer than any session (policy). */

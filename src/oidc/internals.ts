@@ -1,8 +1,12 @@
 /** The one file that reaches into the engine: what it changes there, and a check at start that all of it is still there. */
 
-import { Provider } from 'oidc-provider';
-import type { AuditRequest } from '../audit.ts';
+import { type KoaContextWithOIDC, Provider } from 'oidc-provider';
+import userinfo from 'oidc-provider/lib/actions/userinfo.js';
+import als from 'oidc-provider/lib/helpers/als.js';
+import instance from 'oidc-provider/lib/helpers/weak_cache.js';
+import type { AuditRequest } from '../audit/audit.ts';
 import { nowSeconds } from '../clock.ts';
+import type { Authorization } from '../tables.ts';
 import type { RecordStore } from './store.ts';
 import { insertReplayMarker } from './store.ts';
 
@@ -30,7 +34,8 @@ export function requestOfEngine(): RequestOfEngine | undefined {
   const { address, request_id } = ctx.state as { address?: string; request_id?: string };
   const result = oidc.result as { login?: unknown } | undefined;
   return {
-    client_id: oidc.client?.clientId,
+    // A trial has no entry there.
+    client_id: runningTrial() ? undefined : oidc.client?.clientId,
     signs_in: result?.login !== undefined,
     ends_session: oidc.route.startsWith('end_session'),
     leaves_client: oidc.route === 'end_session_confirm',
@@ -38,6 +43,18 @@ export function requestOfEngine(): RequestOfEngine | undefined {
     sent_by:
       address && request_id ? { address, request_id, user_agent: ctx.get('user-agent') || undefined } : undefined,
   };
+}
+
+/** The trial that a request serves. Its grant stands in an entry of its own, so that the person's real one stays as it is. */
+export interface RunningTrial {
+  id: string;
+  client_id: string;
+  entry: Authorization;
+}
+
+/** The trial that the engine's request in progress serves. */
+export function runningTrial(): RunningTrial | undefined {
+  return (Provider.ctx?.state as { trial?: RunningTrial } | undefined)?.trial;
 }
 
 interface Model {
@@ -48,19 +65,22 @@ interface Model {
 
 interface Carrier {
   generation?: number | undefined;
+  trial?: string | undefined;
 }
 
 /**
  * Teaches the engine's models what Gapura adds: the generation on sessions, grants, codes and tokens, each inherited from
- * the one before it; the directorate on the grant; a session that is merged instead of replaced; replay markers that
- * insert or fail. Called once, right after the engine is made and before it answers anything.
+ * the one before it; the directorate on the grant; the mark of a trial; a session that is merged instead of replaced;
+ * replay markers that insert or fail. Called once, right after the engine is made and before it answers anything.
  */
 export function extendModels(provider: Provider, store: RecordStore): void {
-  keepFields(provider.Session, ['generation', 'stored', 'renewed']);
-  keepFields(provider.Grant, ['generation', 'directorate']);
+  keepFields(provider.Session, ['generation', 'stored', 'renewed', 'password_due']);
+  keepFields(provider.Grant, ['generation', 'directorate', 'trial']);
+  keepFields(provider.PushedAuthorizationRequest, ['trial']);
+  inheritMarks(provider.Grant);
   for (const token of [provider.AuthorizationCode, provider.AccessToken, provider.RefreshToken, provider.DeviceCode]) {
-    keepFields(token, ['generation']);
-    inheritGeneration(token);
+    keepFields(token, ['generation', 'trial']);
+    inheritMarks(token);
   }
   extendSession(provider);
   replaceReplayDetection(provider, store);
@@ -74,20 +94,22 @@ function keepFields(model: unknown, fields: string[]): void {
 }
 
 /** A code or token takes the generation of the grant it is made under, which the engine has loaded by then. */
-function inheritGeneration(model: unknown): void {
+function inheritMarks(model: unknown): void {
   const { prototype, name } = model as Model;
   const save = prototype.save;
   if (typeof save !== 'function') throw new Error(`the engine changed: ${name}.save is gone`);
   prototype.save = function (this: Carrier) {
-    this.generation ??= (Provider.ctx?.oidc.entities.Grant as Carrier | undefined)?.generation;
+    if (name !== 'Grant') this.generation ??= (Provider.ctx?.oidc.entities.Grant as Carrier | undefined)?.generation;
+    const trial = runningTrial();
+    if (trial) this.trial = trial.id;
     return save.call(this);
   };
 }
 
 function extendSession(provider: Provider): void {
   const { prototype } = provider.Session as unknown as Model;
-  const { loginAccount, save } = prototype;
-  for (const method of ['loginAccount', 'save', 'resetIdentifier', 'destroy']) {
+  const { loginAccount, save, authorizationFor } = prototype;
+  for (const method of ['loginAccount', 'save', 'resetIdentifier', 'destroy', 'authorizationFor']) {
     if (typeof prototype[method] !== 'function') throw new Error(`the engine changed: Session.${method} is gone`);
   }
 
@@ -99,9 +121,13 @@ function extendSession(provider: Provider): void {
       this.stored = undefined;
       this.authorizations = undefined;
     }
+    const is_same = this.stored && this.accountId === (details as { accountId?: string }).accountId;
     loginAccount.call(this, details);
     const result = Provider.ctx?.oidc.entities.Interaction?.result as { login?: Carrier } | undefined;
-    this.generation = result?.login?.generation;
+    const generation = result?.login?.generation;
+    // The result of a sign-in is played again at every later prompt; the person may have changed the password since, here.
+    this.generation = is_same ? Math.max(this.generation ?? 0, generation ?? 0) : generation;
+    this.password_due = undefined;
   };
 
   // The engine would delete the row and write another; the row stays, keyed by uid, and only its cookie's id changes. After
@@ -111,6 +137,11 @@ function extendSession(provider: Provider): void {
     if (route === 'resume' && !(result as { login?: unknown } | undefined)?.login) return;
     this.id = freshSessionId(provider);
     this.renewed = true;
+  };
+
+  prototype.authorizationFor = function (client_id: string, value: unknown) {
+    const trial = runningTrial();
+    return trial?.client_id === client_id ? trial.entry : authorizationFor.call(this, client_id, value);
   };
 
   prototype.save = async function (ttl: number) {
@@ -169,4 +200,21 @@ export function logoutSender(provider: Provider): LogoutSender {
   const sender = senders.get(provider);
   if (!sender) throw new Error('replaceBackchannelLogout was not called');
   return sender;
+}
+
+/** The engine's own steps, for requests that come over no wire (oidc/in-process.ts). */
+export function engineSteps(provider: Provider) {
+  const { grantTypeHandlers, configuration, jwks, DPoPNonces } = instance(provider);
+  return {
+    /** The handler of a grant, behind the client's authentication. */
+    grant: (type: string) => grantTypeHandlers.get(type),
+    userinfo,
+    /** The keys as they are published. */
+    jwks,
+    scopes: configuration.scopes,
+    claims: configuration.claimsSupported,
+    dpopNonce: () => DPoPNonces?.nextChallenge(),
+    /** Works as the engine does while it answers `ctx`. */
+    answering: <T>(ctx: KoaContextWithOIDC, work: () => Promise<T>): Promise<T> => als.run(ctx, work),
+  };
 }

@@ -2,19 +2,24 @@
 
 import type { Context } from 'koa';
 import { type Configuration, type KoaContextWithOIDC, Provider } from 'oidc-provider';
-import { type ClientStore, isClientSecret } from '../clients/client.ts';
+import type { ClientStore } from '../clients/client.ts';
 import { nowSeconds } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { type Database, inTransaction } from '../database.ts';
 import { enqueue, type Jobs } from '../jobs.ts';
 import type { Engine } from '../prompts/prompt.ts';
+import { openTrials, type TrialStore } from '../trials.ts';
 import { createAdapter } from './adapter.ts';
+import { compareSecretsByHash } from './client-secrets.ts';
 import { describeClient } from './clients.ts';
 import { configure } from './configuration.ts';
-import { extendModels, replaceBackchannelLogout, requestOfEngine } from './internals.ts';
+import { extendModels, replaceBackchannelLogout, requestOfEngine, runningTrial } from './internals.ts';
+import { findPastInteraction } from './past-interactions.ts';
+import { acceptOwnSecret } from './registration.ts';
 import { sessionEnded } from './session.ts';
 import { loadSigningKeys } from './signing-keys.ts';
-import { findPastInteraction, type RecordStore, recordKey } from './store.ts';
+import { type RecordStore, recordKey } from './store.ts';
+import { allowTrials } from './trial-entry.ts';
 
 /** What the engine stands on. */
 export interface EngineParts {
@@ -32,6 +37,7 @@ export interface EngineParts {
 export interface RunningEngine {
   provider: Provider;
   records: RecordStore;
+  trials: TrialStore;
   prompts: Engine;
 }
 
@@ -48,38 +54,31 @@ export async function createEngine(parts: EngineParts): Promise<RunningEngine> {
     request: requestOfEngine,
     sessionEnded: sessionEnded(jobs),
   };
+  const trials = openTrials(db, config);
   const jwks = (await loadSigningKeys(db, config)) as NonNullable<Configuration['jwks']>;
   const provider = new Provider(config.issuer, {
-    ...configure(parts),
+    ...configure(parts, trials),
     jwks,
     adapter: (model) => createAdapter(records, model),
   });
   extendModels(provider, records);
+  allowTrials(provider, trials.address);
   replaceBackchannelLogout(provider, (client_id, subject, sid) =>
     inTransaction(db, async (tx) => {
       await enqueue(tx, jobs, 'logout', { client_id, subject, sid });
     }),
   );
   compareSecretsByHash(provider, clients);
+  acceptOwnSecret(provider, clients);
   listen(provider);
-  return { provider, records, prompts: viewOfPrompts(provider, records) };
-}
-
-function compareSecretsByHash(provider: Provider, clients: ClientStore): void {
-  const prototype = provider.Client.prototype as unknown as {
-    compareClientSecret(actual: string): boolean;
-    secret_hashes: unknown;
-  };
-  prototype.compareClientSecret = function (actual) {
-    return isClientSecret(clients, this.secret_hashes, actual);
-  };
+  return { provider, records, trials, prompts: viewOfPrompts(provider, records) };
 }
 
 function listen(provider: Provider): void {
   // After the last prompt and before the session is saved: the mark that our own pages look for (DESIGN 1.5).
   provider.on('authorization.accepted', ({ oidc }) => {
     const client_id = oidc.client?.clientId;
-    if (!client_id || !oidc.session) return;
+    if (!client_id || !oidc.session || runningTrial()) return;
     const entry = oidc.session.authorizations?.[client_id] as { accepted_at?: number } | undefined;
     if (entry) entry.accepted_at = nowSeconds();
   });

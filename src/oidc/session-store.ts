@@ -1,61 +1,17 @@
 /** Sessions in PostgreSQL: merged entry by entry, ended in one transaction with all that hangs on them. */
 
 import { sql } from 'kysely';
-import { type Adapter, type AdapterPayload, errors } from 'oidc-provider';
+import { type Adapter, errors } from 'oidc-provider';
 import { keyedDigest } from '../crypto.ts';
-import { type Database, inTransaction } from '../database.ts';
+import { type Database, inTransaction, type Transaction } from '../database.ts';
 import type { Authorization } from '../tables.ts';
-import {
-  type EndedSession,
-  endGrant,
-  endGrants,
-  epochExpiry,
-  expiry,
-  type RecordStore,
-  seconds_left,
-  standing,
-} from './store.ts';
-
-interface SessionPayload extends AdapterPayload {
-  /** Set by `find`: the session has a row. Never stored. */
-  stored?: boolean;
-  /** Set when the engine gave the session a new cookie id. Never stored. */
-  renewed?: boolean;
-  generation?: number;
-  authorizations?: Record<string, Authorization>;
-}
+import { readSession, type SessionPayload } from './session-read.ts';
+import { type EndedSession, endGrant, endGrants, expiry, type RecordStore } from './store.ts';
 
 /** The engine's adapter for sessions. */
 export function sessionAdapter(store: RecordStore): Adapter {
   const { db } = store;
   const hash = (id: string) => keyedDigest(store.id_key, `Session\0${id}`);
-
-  const read = async (column: 'uid' | 'id_hash', value: string | Buffer): Promise<SessionPayload | undefined> => {
-    const row = await db
-      .selectFrom('oidc_sessions as r')
-      .select([
-        'r.uid',
-        'r.account_id',
-        'r.generation',
-        'r.payload',
-        'r.authorizations',
-        seconds_left.as('seconds_left'),
-      ])
-      .where(`r.${column}`, '=', value)
-      .where(standing)
-      .executeTakeFirst();
-    if (!row) return undefined;
-    return {
-      ...row.payload,
-      kind: 'Session',
-      uid: row.uid,
-      ...(row.account_id ? { accountId: row.account_id } : {}),
-      ...(row.generation === null ? {} : { generation: row.generation }),
-      authorizations: row.authorizations,
-      exp: epochExpiry(row.seconds_left),
-      stored: true,
-    };
-  };
 
   return {
     async upsert(id, payload, ttl) {
@@ -66,6 +22,7 @@ export function sessionAdapter(store: RecordStore): Adapter {
         authorizations = {},
         stored,
         renewed,
+        password_due: _password_due,
         exp: _exp,
         jti: _jti,
         kind: _kind,
@@ -99,11 +56,11 @@ export function sessionAdapter(store: RecordStore): Adapter {
     },
 
     async find(id) {
-      const session = await read('id_hash', hash(id));
+      const session = await readSession(db, 'id_hash', hash(id));
       return session && { ...session, jti: id };
     },
 
-    findByUid: (uid) => read('uid', uid),
+    findByUid: (uid) => readSession(db, 'uid', uid),
 
     async destroy(id) {
       const row = await db.selectFrom('oidc_sessions').select('uid').where('id_hash', '=', hash(id)).executeTakeFirst();
@@ -147,7 +104,7 @@ async function updateSession(store: RecordStore, change: SessionChange): Promise
     .updateTable('oidc_sessions')
     .set({
       ...(renewed ? { id_hash } : {}),
-      ...(request?.signs_in ? { account_id: accountId ?? null, generation: generation ?? null } : {}),
+      ...(request?.signs_in ? { account_id: accountId ?? null, generation: inherited(accountId, generation) } : {}),
       payload: sql`${owns_state ? sql`payload - 'state'` : sql`payload`} || ${JSON.stringify(patch)}::jsonb`,
       ...(client_id !== undefined && entry?.grantId
         ? {
@@ -165,6 +122,34 @@ async function updateSession(store: RecordStore, change: SessionChange): Promise
   if (result.numUpdatedRows === 1n) return;
   if (entry?.grantId && !entry.persistsLogout) await endGrant(store.db, entry.grantId);
   throw sessionIsOver();
+}
+
+// A sign-in's result is played again at every later prompt, maybe after the password was changed in this very session: the
+// same person's session is never put back to the number it was lifted from.
+const inherited = (account_id: string | undefined, generation: number | undefined) =>
+  sql<
+    number | null
+  >`CASE WHEN account_id = ${account_id ?? null}::uuid THEN greatest(generation, ${generation ?? null}::int)
+    ELSE ${generation ?? null}::int END`;
+
+/**
+ * Lifts a session to the generation that its person's account was just raised to, in the same transaction. Only from the
+ * number right before: a session that something else ended stays ended.
+ * @returns whether there was such a session
+ */
+export async function liftSession(
+  tx: Transaction,
+  { uid, account_id, generation }: { uid: string; account_id: string; generation: number },
+): Promise<boolean> {
+  const result = await tx
+    .updateTable('oidc_sessions')
+    .set({ generation })
+    .where('uid', '=', uid)
+    .where('account_id', '=', account_id)
+    .where('generation', '=', generation - 1)
+    .where('expires_at', '>', sql<Date>`gapura_now()`)
+    .executeTakeFirst();
+  return result.numUpdatedRows === 1n;
 }
 
 /** The error of a request whose session ended under it; it becomes a page of ours, never an answer to the application. */

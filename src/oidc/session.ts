@@ -3,7 +3,7 @@
 import type { Context } from 'koa';
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { findAccount } from '../accounts/store.ts';
-import { record } from '../audit.ts';
+import { record } from '../audit/audit.ts';
 import type { Database, Transaction } from '../database.ts';
 import { enqueue, type Job, type Jobs, type Payloads } from '../jobs.ts';
 import { page } from '../views.ts';
@@ -18,6 +18,8 @@ export interface SignedInPerson {
   session_uid: string;
   /** Seconds since the epoch at which the person signed in. */
   signed_in_at: number;
+  /** How: the authentication context of the sign-in. */
+  acr: string;
 }
 
 /**
@@ -31,8 +33,24 @@ export async function findSignedIn(
 ): Promise<SignedInPerson | undefined> {
   const session = await provider.Session.get(ctx as unknown as KoaContextWithOIDC);
   const entry = session.authorizations?.[client_id] as { accepted_at?: number } | undefined;
-  if (!session.accountId || !entry?.accepted_at) return undefined;
-  return { account_id: session.accountId, session_uid: session.uid, signed_in_at: session.loginTs ?? 0 };
+  // A password whose time ran out under a session opens nothing either: the engine is asked again, and asks for a new one.
+  if (!session.accountId || !entry?.accepted_at || (session as { password_due?: boolean }).password_due)
+    return undefined;
+  return {
+    account_id: session.accountId,
+    session_uid: session.uid,
+    signed_in_at: session.loginTs ?? 0,
+    acr: session.acr ?? '',
+  };
+}
+
+/** Whose session this browser has, whichever applications it has opened; for what was begun in it and comes back to it. */
+export async function findSession(
+  provider: Provider,
+  ctx: Context,
+): Promise<Pick<SignedInPerson, 'account_id' | 'session_uid'> | undefined> {
+  const session = await provider.Session.get(ctx as unknown as KoaContextWithOIDC);
+  return session.accountId ? { account_id: session.accountId, session_uid: session.uid } : undefined;
 }
 
 /** What belongs to the end of a session, in its transaction: a notice to every application it had opened, the audit row. */

@@ -2,13 +2,13 @@
 
 import { sql } from 'kysely';
 import { type Adapter, type AdapterPayload, errors } from 'oidc-provider';
-import type { AuditRequest } from '../audit.ts';
+import type { AuditRequest } from '../audit/audit.ts';
 import type { ClientStore } from '../clients/client.ts';
 import { nowSeconds } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { deriveKey, keyedDigest, type Secret } from '../crypto.ts';
 import type { Database, Transaction } from '../database.ts';
-import { policy } from '../policy.ts';
+import { policy } from '../policy/policy.ts';
 import type { Authorization } from '../tables.ts';
 import type { RequestOfEngine } from './internals.ts';
 
@@ -183,19 +183,44 @@ export async function endGrants(db: Database, grant_ids: string[]): Promise<void
   if (grant_ids.length > 0) await db.deleteFrom('oidc_records').where('grant_id', 'in', grant_ids).execute();
 }
 
-/** Why an interaction's page is no longer valid, and whose client it served; undefined for one never heard of. */
-export async function findPastInteraction(
+/** Ends all that a client was granted, a batch at a time so that no statement takes long, and the tokens it got for itself. */
+export async function endGrantsOfClient(db: Database, client_id: string, batch = 1000): Promise<void> {
+  for (let ended = 1n; ended > 0n; ) {
+    const { numAffectedRows = 0n } = await sql`DELETE FROM oidc_records WHERE grant_id IN (
+      SELECT grant_id FROM oidc_records WHERE model = 'Grant' AND client_id = ${client_id} LIMIT ${batch})`.execute(db);
+    ended = numAffectedRows;
+  }
+  // These live for minutes and are found by that: an index by client would cost every token that is issued.
+  await sql`DELETE FROM oidc_records WHERE model = 'ClientCredentials' AND client_id = ${client_id}
+    AND expires_at < gapura_now() + interval '1 hour'`.execute(db);
+}
+
+/** Ends all that a client was granted by a person, in whatever session, and what outlived its session. */
+export async function endGrantsOf(db: Database, account_id: string, client_id: string): Promise<void> {
+  const grants = db
+    .selectFrom('oidc_records')
+    .select('grant_id')
+    .where('model', '=', 'Grant')
+    .where('account_id', '=', account_id)
+    .where('client_id', '=', client_id);
+  await db.deleteFrom('oidc_records').where('grant_id', 'in', grants).execute();
+}
+
+/** Ends the tokens that may change a client (RFC 7592), or the one that is spent on it; false when that was gone. */
+export async function endRegistrationTokens(
+  tx: Transaction,
   store: RecordStore,
-  uid: string,
-): Promise<{ because: 'finished' | 'expired' | 'elsewhere'; client_id: string } | undefined> {
-  const row = await store.db
-    .selectFrom('oidc_records as r')
-    .select(['r.client_id', 'r.consumed_at', seconds_left.as('seconds_left')])
-    .where('r.id_hash', '=', keyedDigest(store.id_key, `Interaction\0${uid}`))
+  client_id: string,
+  token?: string,
+): Promise<boolean> {
+  const id_hash = keyedDigest(store.id_key, `RegistrationAccessToken\0${token}`);
+  const result = await tx
+    .deleteFrom('oidc_records')
+    .where('model', '=', 'RegistrationAccessToken')
+    .where('client_id', '=', client_id)
+    .$if(token !== undefined, (query) => query.where('id_hash', '=', id_hash))
     .executeTakeFirst();
-  if (!row?.client_id) return undefined;
-  const because = row.consumed_at ? 'finished' : row.seconds_left <= 0 ? 'expired' : 'elsewhere';
-  return { because, client_id: row.client_id };
+  return result.numDeletedRows > 0n;
 }
 
 /** Notes that a token identifier was used; false when it was used before (RFC 7523 section 3, RFC 9449 section 11.1). */

@@ -1,7 +1,7 @@
 /** Why a trial shows less than was asked for: scopes not granted, claims that nobody has, a registration that hides them. */
 
 import type { Provider } from 'oidc-provider';
-import { findApplicationOfClient } from '../applications.ts';
+import { findApplicationOfClient } from '../applications/application.ts';
 import type { Database } from '../database.ts';
 import type { TrialRequest } from '../trials.ts';
 import { claimsByScope } from './claims.ts';

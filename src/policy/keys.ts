@@ -51,7 +51,15 @@ export const policies = {
   'password.officer_length': { unit: 'count', default: 15, min: 8, max: 64 },
   'password.officer_classes': { unit: 'switch', default: false },
   'password.longest': { unit: 'count', default: 256, min: 64, max: 256 },
+  // As judgePassword counts, from 0 to 4; eight characters drawn by chance are 2.
+  'password.strength': { unit: 'count', default: 2, min: 1, max: 4 },
   'password.history': { unit: 'count', default: 5, min: 1, max: 24 },
+  'human_check.when': { unit: 'choice', default: 'after_failures', options: ['never', 'after_failures', 'always'] },
+  'human_check.after': { unit: 'count', default: 3, min: 1, max: 20 },
+  // Of a whole address, behind which there may be an office.
+  'human_check.after_shared': { unit: 'count', default: 20, min: 1, max: 1000 },
+  // Zero bits: each further one doubles it. 13 are some half a second on a telephone of the middle.
+  'human_check.work': { unit: 'count', default: 13, min: 6, max: 20 },
   'four_eyes.role': { unit: 'switch', default: false },
   'four_eyes.client_address': { unit: 'switch', default: false },
   'four_eyes.administrator_unlock': { unit: 'switch', default: false },
@@ -59,6 +67,11 @@ export const policies = {
   'clients.secret_warning': { unit: 'days', default: 14, min: 1, max: 90 },
   'clients.dynamic_registration': { unit: 'switch', default: false },
   'organisations.npwp_check': { unit: 'choice', default: 'warn', options: ['warn', 'error'] },
+  // Its place among the ways to recover an account; 0 closes the way.
+  'recovery.email_code': { unit: 'count', default: 1, min: 0, max: 9 },
+  'recovery.code_lifetime': { unit: 'seconds', default: 10 * minute, min: 2 * minute, max: hour },
+  'recovery.addresses': { unit: 'count', default: 2, min: 1, max: 5 },
+  'recovery.session': { unit: 'switch', default: true },
   'invitation.lifetime': { unit: 'days', default: 7, min: 1, max: 30 },
 } as const satisfies Record<string, Policy>;
 

@@ -1,4 +1,4 @@
-/** Ubah Kata Sandi (document B, step 6): the old password, the new one twice, and what a new one must be. */
+/** Ubah Kata Sandi (document B, step 6): the old password, the new one twice, what a new one must be; and the ways back in. */
 
 import type { Context } from 'koa';
 import { z } from 'zod';
@@ -6,8 +6,11 @@ import { changePassword } from '../accounts/password-change.ts';
 import { describeRules } from '../accounts/password-rules.ts';
 import { digest } from '../crypto.ts';
 import { readForm } from '../http/form.ts';
+import { formatDateTime } from '../i18n/dates.ts';
 import { listRoles } from '../permissions.ts';
+import { policy } from '../policy/policy.ts';
 import { checkFields, explainChange, explainForm, type PasswordProblems } from '../prompts/password.ts';
+import { listRecoveryAddresses } from '../recovery/addresses.ts';
 import { page } from '../views.ts';
 import { readPerson } from './person.ts';
 import type { PortalStore } from './portal.ts';
@@ -20,11 +23,36 @@ const form = z.object({
   person: z.string().max(64).default(''),
 });
 
-const address = '/portal/credentials';
+export const address = '/portal/credentials';
 
-/** GET /portal/credentials?done=changed */
-export async function showCredentials(ctx: Context, store: PortalStore, account_id: string): Promise<void> {
-  return show(ctx, store, account_id, {});
+/** What is said in place of nothing, by the `done` of the address. */
+const done = ['changed', 'added', 'sent', 'verified', 'removed'] as const;
+
+/** What went wrong with one recovery address: its id, and the words beside its code. */
+export interface RecoveryProblem {
+  id: string;
+  code: string;
+}
+
+/** GET /portal/credentials?done= */
+export async function showCredentials(
+  ctx: Context,
+  store: PortalStore,
+  account_id: string,
+  _session_uid: string,
+  is_recovered: boolean,
+): Promise<void> {
+  return show(ctx, store, account_id, {}, is_recovered);
+}
+
+/** The same page with what went wrong at one of its recovery addresses. */
+export function showWith(
+  ctx: Context,
+  store: PortalStore,
+  account_id: string,
+  problem: RecoveryProblem,
+): Promise<void> {
+  return show(ctx, store, account_id, {}, false, problem);
 }
 
 /** POST /portal/credentials */
@@ -33,58 +61,74 @@ export async function submitCredentials(
   store: PortalStore,
   account_id: string,
   session_uid: string,
+  is_recovered: boolean,
 ): Promise<void> {
   const { t } = ctx.state;
+  const refuse = (problems: PasswordProblems, status = 422) => {
+    ctx.status = status;
+    return show(ctx, store, account_id, problems, is_recovered);
+  };
   const read = await readForm(ctx, form);
-  if (read.state === 'refused') return refuse(ctx, store, account_id, explainForm(t, read.errors));
+  if (read.state === 'refused') return refuse(explainForm(t, read.errors));
   const { old_password, new_password, confirm_password, person } = read.values;
-  if (person && person !== digest(account_id))
-    return refuse(ctx, store, account_id, { form: t('errors.password.other_person') });
+  if (person && person !== digest(account_id)) return refuse({ form: t('errors.password.other_person') });
   const problems = {
-    ...(old_password ? {} : { old_password: t('errors.password.old_missing') }),
+    ...(old_password || is_recovered ? {} : { old_password: t('errors.password.old_missing') }),
     ...checkFields(t, new_password, confirm_password),
   };
-  if (Object.keys(problems).length > 0) return refuse(ctx, store, account_id, problems);
+  if (Object.keys(problems).length > 0) return refuse(problems);
 
   const outcome = await changePassword(store.passwords, {
     account_id,
     session_uid,
-    old_password,
+    // Proven by the code of a recovery, in the same few minutes: the old one is what the person does not know.
+    old_password: is_recovered ? undefined : old_password,
     new_password,
     request: { address: ctx.state.address, user_agent: ctx.get('user-agent'), request_id: ctx.state.request_id },
   });
   if (outcome.state !== 'changed') {
     if (outcome.state === 'waiting') ctx.set('Retry-After', String(outcome.retry_after));
-    return refuse(ctx, store, account_id, explainChange(t, outcome), outcome.state === 'waiting' ? 429 : 422);
+    return refuse(explainChange(t, outcome), outcome.state === 'waiting' ? 429 : 422);
   }
   ctx.status = 303;
   ctx.redirect(`${address}?done=changed`);
 }
 
-function refuse(
+async function show(
   ctx: Context,
   store: PortalStore,
   account_id: string,
   problems: PasswordProblems,
-  status = 422,
+  is_recovered: boolean,
+  problem?: RecoveryProblem,
 ): Promise<void> {
-  ctx.status = status;
-  return show(ctx, store, account_id, problems);
-}
-
-async function show(ctx: Context, store: PortalStore, account_id: string, problems: PasswordProblems): Promise<void> {
   const { broken = [], ...errors } = problems;
-  const [{ header }, roles] = await Promise.all([
+  const [{ header }, roles, addresses] = await Promise.all([
     readPerson(store.db, account_id, 'credentials'),
     listRoles(store.db, account_id),
+    listRecoveryAddresses(store.recoveries, account_id),
   ]);
+  const { t, language } = ctx.state;
+  const said = done.find((word) => word === ctx.query.done);
+  const at = (moment: Date | null) => moment && formatDateTime(language, moment, header.zone);
+  const is_quiet = Object.keys(problems).length === 0 && !problem;
   page(ctx, 'portal/credentials', {
     header,
     action: address,
     person: digest(account_id),
-    was_changed: ctx.query.done === 'changed' && Object.keys(problems).length === 0,
+    said: is_quiet && said ? t(`portal.credentials.${said}`) : undefined,
+    asks_old: !is_recovered,
     rules: describeRules(roles.map(({ role }) => role)),
     broken,
     errors,
+    addresses: addresses.map(({ added_at, verified_at, used_at, ...row }) => ({
+      ...row,
+      is_verified: verified_at !== null,
+      added: at(added_at),
+      verified: at(verified_at),
+      used: at(used_at),
+      error: row.id === problem?.id ? problem.code : undefined,
+    })),
+    can_add: addresses.length < policy('recovery.addresses'),
   });
 }

@@ -2,16 +2,25 @@
 
 import type { Context } from 'koa';
 import { z } from 'zod';
-import { type ApplicationRow, findApplicationRow } from '../applications.ts';
-import type { AuditRequest } from '../audit.ts';
+import { findApplication } from '../applications/application.ts';
+import { type ApplicationRow, findApplicationRow } from '../applications/table.ts';
+import type { AuditRequest } from '../audit/audit.ts';
 import { digest } from '../crypto.ts';
 import { readForm } from '../http/form.ts';
 import { chooseDefault, removeLink, renameLink } from '../links/changes.ts';
-import { proveLink } from '../links/link.ts';
+import { findWay, proveLink } from '../links/link.ts';
+import { listOrigins } from '../links/redirect.ts';
 import { findLink, listLinks } from '../links/store.ts';
 import { explainLink } from '../prompts/link.ts';
 import { page } from '../views.ts';
-import { addressOfDetail, addressOfLink, nameApplication, readIds, showDetail } from './applications.ts';
+import {
+  addressOfDetail,
+  addressOfLink,
+  addressOfVerification,
+  nameApplication,
+  readIds,
+  showDetail,
+} from './applications.ts';
 import { readPerson } from './person.ts';
 import type { PortalStore } from './portal.ts';
 
@@ -47,13 +56,7 @@ export async function submitLink(ctx: Context, store: PortalStore, account_id: s
     return showForm(ctx, store, account_id, row, read.values.username ?? '', Object.fromEntries(said));
   }
   const { username, password, person } = read.values;
-  if (person && person !== digest(account_id)) {
-    const { header } = await readPerson(store.db, account_id, 'applications');
-    ctx.status = 422;
-    return showForm(ctx, store, account_id, row, '', {
-      form: t('errors.link.other_person', { name: header.full_name }),
-    });
-  }
+  if (isOfAnother(person, account_id)) return refuseOther(ctx, store, account_id, row);
   if (!username || !password) {
     ctx.status = 422;
     return showForm(ctx, store, account_id, row, username, {
@@ -124,7 +127,26 @@ export async function submitRemoval(ctx: Context, store: PortalStore, account_id
   return goTo(ctx, addressOfDetail(removed.application_id, 'removed'));
 }
 
-async function findSupported(ctx: Context, { db }: PortalStore, account_id: string): Promise<ApplicationRow> {
+/** Whether a page was another person's, by the mark that its form brings. */
+export function isOfAnother(mark: string, account_id: string): boolean {
+  return mark !== '' && mark !== digest(account_id);
+}
+
+/** Shows the form to whoever is signed in now: it was opened by somebody else. */
+export async function refuseOther(
+  ctx: Context,
+  store: PortalStore,
+  account_id: string,
+  row: ApplicationRow,
+): Promise<void> {
+  const { header } = await readPerson(store.db, account_id, 'applications');
+  ctx.status = 422;
+  const form = ctx.state.t('errors.link.other_person', { name: header.full_name });
+  return showForm(ctx, store, account_id, row, '', { form });
+}
+
+/** An application to which links can be made. */
+export async function findSupported(ctx: Context, { db }: PortalStore, account_id: string): Promise<ApplicationRow> {
   const row = await findApplicationRow(db, account_id, String(ctx.params.id));
   return row?.is_supported ? row : ctx.throw(404);
 }
@@ -135,7 +157,8 @@ async function findOwn(ctx: Context, { db }: PortalStore, account_id: string) {
   return (link_id.test(id) && (await findLink(db, account_id, id))) || ctx.throw(404);
 }
 
-async function showForm(
+/** Create SSO of one application: the form for its user name and password, or the button that leads there. */
+export async function showForm(
   ctx: Context,
   store: PortalStore,
   account_id: string,
@@ -146,10 +169,13 @@ async function showForm(
   const { header } = await readPerson(store.db, account_id, 'applications');
   const next = readIds(ctx.query.next);
   const [first, ...others] = next;
+  const is_redirect = findWay(store.links, await findApplication(store.db, row.id)) === 'redirect';
+  if (is_redirect) ctx.state.csp.form_action.push(...(await listOrigins(store.links, row.id)));
   page(ctx, 'portal/link', {
     header,
     application: nameApplication(row, ctx.state.language),
-    action: addressOfLink(row.id, next),
+    action: is_redirect ? addressOfVerification(row.id, next) : addressOfLink(row.id, next),
+    is_redirect,
     person: digest(account_id),
     was_linked: ctx.query.done === 'linked',
     rest: next.length,
@@ -159,12 +185,14 @@ async function showForm(
   });
 }
 
-function requestOf(ctx: Context): AuditRequest {
+/** Where a request came from, for the audit. */
+export function requestOf(ctx: Context): AuditRequest {
   const { address, request_id } = ctx.state;
   return { address, user_agent: ctx.get('user-agent'), request_id };
 }
 
-function goTo(ctx: Context, address: string): void {
+/** Goes on by GET. */
+export function goTo(ctx: Context, address: string): void {
   ctx.status = 303;
   ctx.redirect(address);
 }

@@ -4,18 +4,22 @@ import type { Context } from 'koa';
 import { type Account, findAccount } from '../accounts/store.ts';
 import { now } from '../clock.ts';
 import type { Database } from '../database.ts';
-import { findOrganisationOf, type Organisation } from '../organisations.ts';
-import { listRoles } from '../permissions.ts';
+import { findOrganisationOf, type Organisation } from '../organisations/organisation.ts';
+import { hasConsole, listRoles, reachOf } from '../permissions.ts';
 import type { PortalStore } from './portal.ts';
 
-/** The head of each page of the portal: "budi [trader]", the date in the person's zone, where one is. */
+/** The head of each page of the portal: "budi [Importir]", the date in the person's zone, where one is. */
 export interface Header {
   identifier: string;
   role: string;
   full_name: string;
   now: Date;
   zone: string;
-  current: 'home' | 'applications' | 'profile' | 'credentials';
+  /** The console has something for the person. */
+  has_console: boolean;
+  /** Registers applications of an agency. */
+  is_developer: boolean;
+  current: 'home' | 'applications' | 'profile' | 'credentials' | 'consents' | 'clients';
 }
 
 export interface Person {
@@ -41,6 +45,8 @@ export async function readPerson(db: Database, account_id: string, current: Head
     full_name: account.full_name,
     now: now(),
     zone: account.time_zone,
+    has_console: hasConsole(roles),
+    is_developer: reachOf(roles, 'clients:submit') !== undefined,
     current,
   };
   return { header, account, organisation };

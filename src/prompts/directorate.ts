@@ -2,10 +2,12 @@
 
 import { z } from 'zod';
 import { findAccount } from '../accounts/store.ts';
-import { record } from '../audit.ts';
+import { record } from '../audit/audit.ts';
 import { inTransaction } from '../database.ts';
 import { readForm } from '../http/form.ts';
-import { type Directorate, findAgency, findOrganisationOf, listDirectoratesOf } from '../organisations.ts';
+import { findAgency } from '../organisations/agency.ts';
+import { type Directorate, listDirectoratesOf, nameDirectorate } from '../organisations/directorate.ts';
+import { findOrganisationOf } from '../organisations/organisation.ts';
 import { page } from '../views.ts';
 import type { Prompt, Visit } from './prompt.ts';
 
@@ -77,7 +79,14 @@ async function show(
   page(ctx, 'prompts/directorate', {
     ...common,
     person: { full_name: account?.full_name ?? '' },
-    directorates: choices.map(({ id, name }) => ({ id, name })),
+    directorates: nameChoices(choices, ctx.state.language),
     errors: error ? { directorate: error } : {},
   });
+}
+
+/** The choices by the names a person reads, in the order of those names. */
+function nameChoices(choices: Directorate[], language: string): { id: string; name: string }[] {
+  return choices
+    .map((choice) => ({ id: choice.id, name: nameDirectorate(choice, language) }))
+    .sort((one, other) => one.name.localeCompare(other.name, language));
 }

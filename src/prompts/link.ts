@@ -1,12 +1,14 @@
 /** Create SSO on the way in: a client that works with its own user names sends a person here who has none that serves. */
 
 import { z } from 'zod';
-import { findApplicationOfClient } from '../applications.ts';
+import { findApplicationOfClient } from '../applications/application.ts';
+import type { AuditRequest } from '../audit/audit.ts';
 import type { Database } from '../database.ts';
 import { readForm } from '../http/form.ts';
 import type { Translate } from '../i18n/messages.ts';
-import { type LinkOutcome, password_verifiers, proveLink } from '../links/link.ts';
-import { findServingLink, listLinks } from '../links/store.ts';
+import { findWay, type LinkOutcome, proveLink } from '../links/link.ts';
+import { beginRedirect, listOrigins } from '../links/redirect.ts';
+import { findServingLink, listLinks, type ShownLink } from '../links/store.ts';
 import { page } from '../views.ts';
 import type { Prompt, Visit } from './prompt.ts';
 
@@ -32,7 +34,11 @@ export async function mustLink(
 export const linkPrompt: Prompt = {
   name: 'link',
 
-  show: (visit) => show(visit, '', {}),
+  async show(visit) {
+    // Back from the application with a link (portal/link-callback.ts): the engine judges whether it serves, and asks again if not.
+    if (visit.ctx.query.done === 'linked' && (await findLinks(visit)).length > 0) return visit.finish({ link: {} });
+    return show(visit, '', {});
+  },
 
   async submit(visit) {
     const { ctx, store, interaction, client } = visit;
@@ -44,18 +50,19 @@ export const linkPrompt: Prompt = {
     }
     const { username, password, cancel } = read.values;
     if (cancel) return visit.abandon();
+    const application = await findApplicationOfClient(store.db, client.asking.id);
+    if (findWay(store.links, application) === 'redirect') return leave(visit, application?.id ?? '');
     const problems = missing(visit, username, password);
     if (problems) {
       ctx.status = 422;
       return show(visit, username, problems);
     }
-    const application = await findApplicationOfClient(store.db, client.asking.id);
     const outcome = await proveLink(store.links, {
       account_id: interaction.session?.accountId ?? '',
       application_id: application?.id ?? '',
       username,
       password,
-      request: { address: ctx.state.address, user_agent: ctx.get('user-agent'), request_id: ctx.state.request_id },
+      request: requestOf(visit),
     });
     // The engine asks again when what was linked belongs to another directorate than the chosen one.
     if (outcome.state === 'linked') return visit.finish({ link: {} });
@@ -63,6 +70,35 @@ export const linkPrompt: Prompt = {
     return show(visit, username, { form: explainLink(ctx.state.t, client.asking.name, outcome) });
   },
 };
+
+/** Sends the person to the application; it sends them back to this interaction. */
+async function leave(visit: Visit, application_id: string): Promise<void> {
+  const { ctx, store, interaction, client } = visit;
+  const outcome = await beginRedirect(store.links, {
+    account_id: interaction.session?.accountId ?? '',
+    session_uid: interaction.session?.uid ?? '',
+    application_id,
+    interaction: interaction.uid,
+    request: requestOf(visit),
+  });
+  if (outcome.state === 'begun') {
+    ctx.status = 303;
+    return ctx.redirect(outcome.address);
+  }
+  answer(visit, outcome);
+  return show(visit, '', { form: explainLink(ctx.state.t, client.asking.name, outcome) });
+}
+
+function requestOf({ ctx }: Visit): AuditRequest {
+  const { address, request_id } = ctx.state;
+  return { address, user_agent: ctx.get('user-agent'), request_id };
+}
+
+/** The person's links to the application that asks, whether they serve or not. */
+async function findLinks({ store, interaction, client }: Visit): Promise<ShownLink[]> {
+  const application = await findApplicationOfClient(store.db, client.asking.id);
+  return application ? listLinks(store.db, interaction.session?.accountId ?? '', application.id) : [];
+}
 
 function missing({ ctx }: Visit, username: string, password: string): Problems | undefined {
   const { t } = ctx.state;
@@ -97,19 +133,18 @@ export function explainLink(
   }
 }
 
-async function show(
-  { ctx, store, interaction, client, action }: Visit,
-  username: string,
-  errors: Problems,
-): Promise<void> {
+async function show(visit: Visit, username: string, errors: Problems): Promise<void> {
+  const { ctx, store, interaction, client, action } = visit;
   const application = await findApplicationOfClient(store.db, client.asking.id);
-  const links = application ? await listLinks(store.db, interaction.session?.accountId ?? '', application.id) : [];
-  const is_supported = password_verifiers.some((verifier) => verifier.kind === application?.verifier);
+  const links = await findLinks(visit);
+  const way = findWay(store.links, application);
+  if (way === 'redirect') ctx.state.csp.form_action.push(...(await listOrigins(store.links, application?.id ?? '')));
   const { directorate } = interaction.prompt.details ?? {};
   page(ctx, 'prompts/link', {
     client: client.asking,
     action,
-    is_supported,
+    is_supported: way !== undefined,
+    is_redirect: way === 'redirect',
     directorate: typeof directorate === 'string' ? directorate : undefined,
     // What is linked already and does not serve: proven for another directorate, or to be proven again.
     links: links.map((link) => ({ username: link.username, is_stale: link.is_stale })),

@@ -1,16 +1,23 @@
 /** The sign-in page: who are you, and your password. */
 
+import type { Context } from 'koa';
 import { z } from 'zod';
+import { canonicalise } from '../accounts/identifiers.ts';
 import { readForm } from '../http/form.ts';
 import { countSignIn } from '../http/ops.ts';
-import { submitPassword } from '../sign-in.ts';
+import type { Check } from '../human-check/human-check.ts';
+import { check_fields, keepCheck, offerCheck, readAnswer, turnCheck } from '../human-check/page.ts';
+import { policy } from '../policy/policy.ts';
+import { mustCheckAddress, submitPassword } from '../sign-in.ts';
 import { page } from '../views.ts';
 import type { Prompt, Visit } from './prompt.ts';
+import { takeRecovered } from './recovered.ts';
 
 const form = z.object({
   identifier: z.string().max(254, 'errors.too_long').default(''),
   password: z.string().max(1024, 'errors.too_long').default(''),
   cancel: z.string().max(20).default(''),
+  ...check_fields,
 });
 
 const browser_cookie = 'gapura_browser';
@@ -18,6 +25,7 @@ const browser_cookie = 'gapura_browser';
 interface Problems {
   identifier?: string;
   password?: string;
+  captcha?: string;
   form?: string;
 }
 
@@ -25,49 +33,86 @@ export const loginPrompt: Prompt = {
   name: 'login',
 
   async show(visit) {
+    if (await takeRecovered(visit)) return;
     const hint = visit.interaction.params.login_hint;
-    show(visit, typeof hint === 'string' ? hint.slice(0, 254) : '', {});
+    show(visit, typeof hint === 'string' ? hint.slice(0, 254) : '', {}, await offerIfNeeded(visit));
   },
 
   async submit(visit) {
     const { ctx, store, interaction, client } = visit;
+    const { t } = ctx.state;
     const read = await readForm(ctx, form);
     if (read.state === 'refused') {
-      const problems = Object.fromEntries(Object.entries(read.errors).map(([field, key]) => [field, ctx.state.t(key)]));
+      const problems: Problems = {};
+      for (const [field, key] of Object.entries(read.errors)) problems[fieldOf(field)] = t(key);
+      const check = problems.captcha ? await offerCheck(ctx, store.checks) : await offerIfNeeded(visit);
       ctx.status = 422;
-      return show(visit, read.values.identifier ?? '', problems);
+      return show(visit, read.values.identifier ?? '', problems, check);
     }
-    const { identifier, password, cancel } = read.values;
+    const { identifier, password, cancel, captcha_id } = read.values;
     if (cancel) return visit.abandon();
+    const turn = await turnCheck(ctx, store.checks, read.values, canonicalise(identifier));
+    if (turn) {
+      ctx.status = turn.status;
+      return show(visit, identifier, explainCheck(visit, turn.because), turn.check, turn.retry_after);
+    }
 
+    const keep = () => keepCheck(ctx, store.checks, captcha_id);
     const problems = missing(visit, identifier, password);
     if (problems) {
       ctx.status = 422;
-      return show(visit, identifier, problems);
+      return show(visit, identifier, problems, captcha_id ? await keep() : undefined);
     }
     const outcome = await submitPassword(store.sign_ins, {
       interaction: interaction.uid,
       client_id: client.asking.id,
       identifier,
       password,
-      browser: ctx.cookies.get(browserCookie(ctx.secure)),
+      browser: readBrowser(ctx),
+      answer: readAnswer(ctx, read.values),
       request: { address: ctx.state.address, user_agent: ctx.get('user-agent'), request_id: ctx.state.request_id },
     });
     countSignIn(outcome.state === 'refused' ? outcome.because : outcome.state);
     switch (outcome.state) {
-      case 'waiting':
+      case 'waiting': {
         ctx.status = 429;
-        ctx.set('Retry-After', String(outcome.retry_after));
-        return show(visit, identifier, {}, outcome.retry_after);
-      case 'refused':
+        const check = policy('human_check.when') === 'never' ? undefined : await keep();
+        return show(visit, identifier, {}, check, outcome.retry_after);
+      }
+      case 'unchecked':
         ctx.status = 422;
-        return show(visit, identifier, { form: ctx.state.t(`errors.sign_in.${outcome.because}`) });
+        return show(visit, identifier, explainCheck(visit, outcome.because), await keep());
+      case 'refused': {
+        ctx.status = 422;
+        const check = outcome.must_check ? await keep() : undefined;
+        return show(visit, identifier, { form: t(`errors.sign_in.${outcome.because}`) }, check);
+      }
       case 'done':
-        rememberBrowser(visit, outcome.browser);
+        rememberBrowser(ctx, outcome.browser);
         return visit.finish({ login: { ...outcome.login, remember: true } });
     }
   },
 };
+
+/** A check from the start, where this address has failed too often or policy says so. */
+async function offerIfNeeded({ ctx, store }: Visit): Promise<Check | undefined> {
+  return (await mustCheckAddress(store.sign_ins, ctx.state.address)) ? offerCheck(ctx, store.checks) : undefined;
+}
+
+/** Beside which field an error stands; what the check sends besides has none of its own. */
+function fieldOf(name: string): keyof Problems {
+  if (name === 'identifier' || name === 'password') return name;
+  return name.startsWith('captcha') ? 'captcha' : 'form';
+}
+
+/** A wrong code stands beside its field; all else is said of the whole form, for a browser that works has no such field. */
+function explainCheck({ ctx }: Visit, because: 'name_missing' | 'missing' | 'wrong' | 'over' | undefined): Problems {
+  const { t } = ctx.state;
+  if (because === undefined) return {};
+  if (because === 'name_missing') return { identifier: t('errors.sign_in.identifier_missing') };
+  const text = t(`errors.human_check.${because}`);
+  return because === 'wrong' ? { captcha: text } : { form: text };
+}
 
 function missing({ ctx }: Visit, identifier: string, password: string): Problems | undefined {
   const { t } = ctx.state;
@@ -78,16 +123,24 @@ function missing({ ctx }: Visit, identifier: string, password: string): Problems
   };
 }
 
-function show({ ctx, client, action }: Visit, identifier: string, errors: Problems, retry_after?: number): void {
+function show(
+  { ctx, client, interaction, action }: Visit,
+  identifier: string,
+  errors: Problems,
+  check: Check | undefined,
+  retry_after?: number,
+): void {
   const from = `?client_id=${encodeURIComponent(client.asking.id)}`;
+  if (retry_after !== undefined) ctx.set('Retry-After', String(retry_after));
   page(ctx, 'prompts/login', {
     client: client.asking,
     action,
     values: { identifier },
     errors,
+    check,
     waiting: retry_after === undefined ? undefined : waitingText(ctx.state.t, retry_after),
     registration_href: `/registration${from}`,
-    recovery_href: `/recovery${from}`,
+    recovery_href: `/recovery${from}&interaction=${interaction.uid}`,
   });
 }
 
@@ -96,12 +149,17 @@ function waitingText(t: (key: string, values?: Record<string, string | number>) 
   return t('errors.sign_in.wait_minutes', { minutes: Math.ceil(seconds / 60) });
 }
 
+/** The value by which a browser is known in which somebody signed in before. */
+export function readBrowser(ctx: Context): string | undefined {
+  return ctx.cookies.get(browserCookie(ctx.secure));
+}
+
 function browserCookie(secure: boolean): string {
   return secure ? `__Host-${browser_cookie}` : browser_cookie;
 }
 
 /** The browser gets a value of its own; at the next sign-in strangers' failures do not slow this person down. */
-function rememberBrowser({ ctx }: Visit, browser: string): void {
+export function rememberBrowser(ctx: Context, browser: string): void {
   ctx.cookies.set(browserCookie(ctx.secure), browser, {
     httpOnly: true,
     sameSite: 'lax',

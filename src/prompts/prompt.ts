@@ -2,14 +2,19 @@
 
 import type Router from '@koa/router';
 import type { Context } from 'koa';
+import type { PasswordStore } from '../accounts/password-change.ts';
 import type { Database } from '../database.ts';
 import { setLanguage } from '../http/guard.ts';
+import type { CheckStore } from '../human-check/mail-code.ts';
 import type { LinkStore } from '../links/link.ts';
+import type { RecoveryStore } from '../recovery/recovery.ts';
 import type { SignInStore } from '../sign-in.ts';
 import { page } from '../views.ts';
+import { consentPrompt } from './consent.ts';
 import { directoratePrompt } from './directorate.ts';
 import { linkPrompt } from './link.ts';
 import { loginPrompt } from './login.ts';
+import { passwordPrompt } from './password.ts';
 
 /** The application that asks, as a page names it. */
 export interface Asking {
@@ -28,6 +33,8 @@ export interface AskingClient {
   /** The code of the agency it belongs to. */
   agency_code: string | undefined;
   directorate_required: boolean;
+  /** It registered itself, and nobody has checked who it is. */
+  is_unchecked: boolean;
   /** Origins that a form of its prompt pages may end up at (DESIGN 7). */
   form_origins: string[];
   /** Where a person goes to begin again, if the client says so. */
@@ -39,7 +46,8 @@ export interface Interaction {
   uid: string;
   prompt: { name: string; details?: Record<string, unknown> };
   params: Record<string, unknown>;
-  session?: { accountId: string } | undefined;
+  /** Who is signed in, and in which session. */
+  session?: { accountId: string; uid: string } | undefined;
 }
 
 /** What the prompts need of the engine; it is handed in, so that they can be read and tested without it. */
@@ -59,7 +67,10 @@ export interface PromptStore {
   db: Database;
   engine: Engine;
   sign_ins: SignInStore;
+  checks: CheckStore;
   links: LinkStore;
+  passwords: PasswordStore;
+  recoveries: RecoveryStore;
 }
 
 /** One request to a prompt's page. */
@@ -85,7 +96,7 @@ export interface Prompt {
 }
 
 /** The prompts there are; the order in which they are asked is the engine's policy (oidc/provider.ts). */
-const prompts: Prompt[] = [loginPrompt, directoratePrompt, linkPrompt];
+const prompts: Prompt[] = [loginPrompt, passwordPrompt, directoratePrompt, linkPrompt, consentPrompt];
 
 /** Serves GET and POST /interaction/:uid. */
 export function mountPrompts(router: Router, store: PromptStore): void {

@@ -11,12 +11,13 @@ import { sql } from 'kysely';
 import { Pool } from 'undici';
 import { seed } from '../../db/seed.ts';
 import { createAccount } from '../../src/accounts/account.ts';
-import { addClientSecret, openClients, saveClient } from '../../src/clients/client.ts';
+import { openClients, saveClient } from '../../src/clients/client.ts';
+import { addClientSecret } from '../../src/clients/secrets.ts';
 import { readConfig } from '../../src/config.ts';
 import { type Database, migrate, openDatabase } from '../../src/database.ts';
 import { findFreePort, startPostgres } from '../../src/demo/postgres.ts';
 import { prepareJobs } from '../../src/jobs.ts';
-import { addPerson, saveOrganisation } from '../../src/organisations.ts';
+import { addPerson, saveOrganisation } from '../../src/organisations/organisation.ts';
 import { grantRole } from '../../src/permissions.ts';
 import type { Question, Usage } from './answers.ts';
 

@@ -2,7 +2,7 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { ClientRegistration } from '../../src/clients/client.ts';
-import { policy } from '../../src/policy.ts';
+import { policy } from '../../src/policy/policy.ts';
 import { moveClock, resetClock } from '../support/clock.ts';
 import { registerClient, startGapura, type TestGapura } from '../support/gapura.ts';
 import { type Answer, findForm, type HttpVisitor, newHttpVisitor } from '../support/http.ts';
@@ -18,6 +18,8 @@ export interface PromptCase {
   answer(page: Answer): Record<string, string>;
   /** An answer that is not this person's to give. */
   foreign: Record<string, string>;
+  /** The ids of the buttons that go on and that go back. */
+  buttons?: { submit: string; cancel: string };
   /** The page's heading in each language. */
   heading: { id: string; en: string };
   /** What the suite's client is besides, so that it meets this prompt. */
@@ -40,7 +42,9 @@ const over = {
 };
 
 /** Runs the suite for one leaf. Its client asks for everything there is, so that each prompt is met on the way. */
-export function testPrompt({ name, open, answer, foreign, heading, client: more, prepare, reset }: PromptCase): void {
+export function testPrompt(one: PromptCase): void {
+  const { name, open, answer, foreign, heading, client: more, prepare, reset } = one;
+  const buttons = one.buttons ?? { submit: 'submit', cancel: 'cancel' };
   let gapura: TestGapura;
   let clear: (() => Promise<void>) | undefined;
   let party: TestParty;
@@ -134,15 +138,15 @@ export function testPrompt({ name, open, answer, foreign, heading, client: more,
       await gapura.stop();
     });
 
-    test('is a plain form with the buttons submit and cancel, without scripts of its own, kept by no cache', async () => {
+    test('is a plain form with a button to go on and one to go back, without scripts of its own, kept by no cache', async () => {
       const { visitor, page } = await begin();
       expect(page.status).toBe(200);
       expect(page.url.pathname).toMatch(/^\/interaction\/[\w-]{21,}$/);
       expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
       expect(page.headers.get('cache-control')).toBe('no-store');
       expect(findForm(page.body)).toMatchObject({ action: page.url.pathname, method: 'post' });
-      expect(page.body).toMatch(/<button id="submit" type="submit"/);
-      expect(page.body).toMatch(/<button id="cancel" type="submit"[^>]* name="cancel"/);
+      expect(page.body).toMatch(new RegExp(`<button id="${buttons.submit}" type="submit"`));
+      expect(page.body).toMatch(new RegExp(`<button id="${buttons.cancel}" type="submit"[^>]* name="cancel"`));
       expect(page.body).not.toMatch(/\son[a-z]+=|<script(?![^>]* src=)|<style|\sstyle=|javascript:/i);
       expect(page.body).toContain('Aplikasi kontrak');
       expect((await visitor.get(page.url)).body).toBe(page.body);

@@ -434,6 +434,7 @@ const other_values: Partial<Record<(typeof mail_templates)[number], Record<strin
   role_taken: { name, time, role: 'Importir', place: 'PT Contoh', support },
   password_changed: { name, time, support },
   ...recoveryBlanks(),
+  link_transfer_refused: { ...values, because: 'Bukan milik Anda' },
   client_secret_expiring: { client: 'e-BPOM', client_id: 'e-bpom', time },
   client_submission_approved: { client: 'e-BPOM', client_id: 'e-bpom' },
   client_submission_refused: { client: 'e-BPOM', because: 'Alamatnya salah' },

@@ -2,11 +2,11 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
 import * as jose from 'jose';
-import { saveApplication } from '../../src/applications.ts';
+import { saveApplication } from '../../src/applications/application.ts';
 import { nowSeconds } from '../../src/clock.ts';
 import { demoApplications } from '../../src/demo/people.ts';
 import { receiveNotice } from '../../src/links/notices.ts';
-import { saveAgency } from '../../src/organisations.ts';
+import { saveAgency } from '../../src/organisations/agency.ts';
 import { createOutbound } from '../../src/outbound.ts';
 import { moveProcessClock } from '../support/clock.ts';
 import { openScene, type Scene, until } from './e-bpom-scene.ts';

@@ -1,10 +1,10 @@
 // The demonstration's applications, as Gapura's own rules read them.
 
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { listApplications } from '../../src/applications.ts';
+import { listApplications } from '../../src/applications/table.ts';
 import { demoApplications, seedApplications } from '../../src/demo/people.ts';
 import { httpSettings } from '../../src/links/verifiers/http.ts';
-import { saveAgency } from '../../src/organisations.ts';
+import { saveAgency } from '../../src/organisations/agency.ts';
 import { createTestDatabase, type TestDatabase } from '../support/postgres.ts';
 
 const addresses = {

@@ -26,7 +26,7 @@ test('it starts everything, prints where it is, stops on Ctrl-C, and keeps data 
     expect(first.output()).toContain(address);
     expect((await fetch(address, { redirect: 'manual' })).status).toBeLessThan(400);
   }
-  for (const word of ['budi', 'sari', 'tono', 'petugas', 'layanan', 'admin', demo_password])
+  for (const word of ['budi', 'sari', 'tono', 'petugas', 'layanan', 'pengembang', 'admin', demo_password])
     expect(first.output()).toContain(word);
   const visitor = newHttpVisitor(first.gapura);
   const home = await visitor.submit(await visitor.get('/portal'), { identifier: 'budi', password: demo_password });

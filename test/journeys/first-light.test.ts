@@ -155,7 +155,7 @@ describe.each<[string, VisitorOptions]>([
       await page.goto(`${demo.gapura}/portal`);
       await look(page, options);
       const d2 = await textOf(page);
-      expect(d2).toMatch(/budi \[trader\]/);
+      expect(d2).toMatch(/budi \[Importir\]/);
       expect(d2).toMatch(/\d{4} pukul \d\d\.\d\d WIB/);
       for (const field of [
         'PT Contoh Pangan Nusantara',
@@ -243,7 +243,7 @@ test('everything is there in English', async () => {
     await signInAt(page, 'budi');
     expect(await textOf(page)).toContain('directorate');
     await look(page, {});
-    await page.selectOption('#directorate', { label: food });
+    await page.selectOption('#directorate', { label: 'Inspection and Certification of Food' });
     await page.click('#submit');
     await look(page, {});
     await page.goto(`${demo.gapura}/portal`);
@@ -270,7 +270,7 @@ test('by keyboard alone', async () => {
     for (let presses = 0; (await focused()) !== 'password' && presses < 4; presses++) await page.keyboard.press('Tab');
     await page.keyboard.type(demo_password);
     await Promise.all([page.waitForURL(`${demo.gapura}/portal`), page.keyboard.press('Enter')]);
-    expect(await textOf(page)).toContain('tono [trader]');
+    expect(await textOf(page)).toContain('tono [Importir]');
   });
 });
 

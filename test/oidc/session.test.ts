@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import { sql } from 'kysely';
 import * as oidc from 'openid-client';
-import { policy } from '../../src/policy.ts';
+import { policy } from '../../src/policy/policy.ts';
 import { moveClock, resetClock } from '../support/clock.ts';
 import { newSignedInVisitor, startNodes, type TestNodes } from '../support/gapura.ts';
 import { type HttpVisitor, newHttpVisitor } from '../support/http.ts';

@@ -5,9 +5,10 @@ import { openClients, saveClient } from '../../src/clients/client.ts';
 import { randomToken, Secret } from '../../src/crypto.ts';
 import type { Database } from '../../src/database.ts';
 import { createAdapter } from '../../src/oidc/adapter.ts';
+import { findPastInteraction } from '../../src/oidc/past-interactions.ts';
 import { purgeSessions } from '../../src/oidc/session-store.ts';
-import { findPastInteraction, purgeRecords, type RecordStore, recordKey } from '../../src/oidc/store.ts';
-import { policy } from '../../src/policy.ts';
+import { purgeRecords, type RecordStore, recordKey } from '../../src/oidc/store.ts';
+import { policy } from '../../src/policy/policy.ts';
 import { moveClock, resetClock } from '../support/clock.ts';
 import { createTestDatabase, type TestDatabase } from '../support/postgres.ts';
 
@@ -127,7 +128,7 @@ describe('clients in the adapter', () => {
       first_party: true,
     });
     expect(await clients().find('tidak-ada')).toBeUndefined();
-    await db.updateTable('clients').set({ active: false }).execute();
+    await db.updateTable('clients').set({ active: false, disabled_at: new Date() }).execute();
     expect(await clients().find('e-bpom')).toBeUndefined();
   });
 

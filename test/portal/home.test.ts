@@ -28,7 +28,7 @@ test('shows organisation and user', async () => {
       Alamat: 'Jalan Melati Contoh Nomor 5',
     },
   });
-  expect(body).toContain('<strong>budi</strong> [trader]');
+  expect(body).toContain('<strong>budi</strong> [Importir]');
   expect(body).toMatch(/<a class="button[^"]*" href="\/portal\/sign-out">Keluar<\/a>/);
 });
 

@@ -189,7 +189,7 @@ describe('the way in', () => {
     const query = new URLSearchParams({ error: 'server_error', error_description: '<b>jahat</b>' });
     const failed = await newHttpVisitor(gapura.url).get(`/portal/entry?${query}`);
     expect(failed.status).toBe(400);
-    expect(failed.body).toContain('<h1>Portal belum dapat dibuka</h1>');
+    expect(failed.body).toContain('<h1>Halaman belum dapat dibuka</h1>');
     expect(failed.body).not.toContain('<b>jahat');
     expect(findWays(failed)).toEqual(['/portal', '/']);
   });

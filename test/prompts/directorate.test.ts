@@ -1,7 +1,7 @@
 /** Pilih Direktorat: who is asked, what may be chosen, and that the server decides. */
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { addMembership } from '../../src/organisations.ts';
+import { addMembership } from '../../src/organisations/directorate.ts';
 import { demo_password, registerClient, signIn, startGapura, type TestGapura } from '../support/gapura.ts';
 import { type Answer, findForm, type HttpVisitor, newHttpVisitor } from '../support/http.ts';
 import { authorize, followTo, openParty, type TestParty } from '../support/relying-party.ts';

@@ -2,7 +2,8 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Database } from '../../src/database.ts';
-import { listLinks, listRequests, markStale } from '../../src/links/store.ts';
+import { listRequests } from '../../src/links/requests.ts';
+import { listLinks, markStale } from '../../src/links/store.ts';
 import {
   linkAs,
   openTestLinks,

@@ -8,21 +8,22 @@ import { below, type Import, lineOf, listImports, type Tree, withoutComments } f
  * neighbours may be imported too: those at the top start each other, those at the bottom are the platform.
  */
 const rows: { names: string[]; beside?: true }[] = [
-  { names: ['gapura', 'main', 'worker', 'server', 'demo'], beside: true },
+  { names: ['gapura', 'main', 'worker', 'server', 'surfaces', 'check', 'create-admin', 'demo'], beside: true },
   { names: ['seed'] },
   { names: ['portal', 'admin'] },
   { names: ['oidc'] },
   { names: ['prompts'] },
   { names: ['recovery', 'registrations', 'sign-in', 'links', 'approvals'] },
-  { names: ['factors', 'organisations', 'applications', 'clients', 'terms'] },
+  { names: ['factors', 'organisations', 'applications', 'clients', 'consents', 'terms', 'trials'] },
   { names: ['accounts', 'human-check', 'calendar'] },
   { names: ['proofs'] },
   { names: ['delivery'] },
   { names: ['http'] },
   { names: ['views'] },
   { names: ['i18n'] },
+  { names: ['duties'] },
   { names: ['permissions', 'policy', 'audit', 'limits', 'outbound', 'jobs'] },
-  { names: ['crypto', 'database', 'tables', 'clock', 'config', 'settings'], beside: true },
+  { names: ['changes', 'crypto', 'database', 'tables', 'clock', 'config', 'settings'], beside: true },
 ];
 
 /** The only places where a module is loaded late: the version is checked first, and production has no demonstration. */
@@ -144,7 +145,9 @@ export function findUnrenderedViews(tree: Tree): string[] {
     const names = is_view ? /\binclude\(\s*['"`]([^'"`]+)['"`]/g : /['"`]([\w-]+(?:\/[\w.-]+)*)['"`]/g;
     for (const [, name = ''] of text.matchAll(names))
       named.add(is_view && !name.startsWith('/') ? posix.join(posix.dirname(path), name) : posix.join('views', name));
-    patterns.push(...listDynamic(text).map(({ pattern }) => pattern));
+    // An include whose name is put together begins with a slash, like every include.
+    const dynamic = is_view ? text.replaceAll(/(\binclude\(\s*`)\//g, '$1') : text;
+    patterns.push(...listDynamic(dynamic).map(({ pattern }) => pattern));
   }
   return views
     .filter((path) => {

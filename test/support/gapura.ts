@@ -2,12 +2,14 @@
 
 import { pino } from 'pino';
 import { seed } from '../../db/seed.ts';
-import { addClientSecret, type ClientRegistration, openClients, saveClient } from '../../src/clients/client.ts';
+import { type ClientRegistration, openClients, saveClient } from '../../src/clients/client.ts';
+import { addClientSecret } from '../../src/clients/secrets.ts';
 import { type Config, readConfig } from '../../src/config.ts';
 import type { Database } from '../../src/database.ts';
 import { demo_password, seedPeople } from '../../src/demo/people.ts';
 import { findFreePort } from '../../src/demo/postgres.ts';
 import { listen, stopListening } from '../../src/http/listen.ts';
+import type { Verifiers } from '../../src/links/link.ts';
 import { type Gapura, openGapura } from '../../src/server.ts';
 import { startWorker } from '../../src/worker.ts';
 import { type Answer, type HttpVisitor, newHttpVisitor } from './http.ts';
@@ -32,6 +34,8 @@ export interface TestGapuraOptions {
   works?: boolean;
   /** Hosts on this machine that it may call. */
   private_hosts?: string[];
+  /** The ways to prove links, where others than Gapura's own. */
+  verifiers?: Verifiers;
   /** Settings by the names of config/example.env. */
   env?: Record<string, string>;
 }
@@ -59,7 +63,10 @@ export async function startGapura(options: TestGapuraOptions = {}): Promise<Test
   const { database, config } = await openPeopled(await findFreePort(), options);
   const log: Record<string, unknown>[] = [];
   const logger = pino({ level: 'info', base: null }, { write: (line: string) => log.push(JSON.parse(line)) });
-  const gapura = await openGapura(config, logger, { works: options.works ?? false });
+  const gapura = await openGapura(config, logger, {
+    works: options.works ?? false,
+    ...(options.verifiers ? { verifiers: options.verifiers } : {}),
+  });
   const server = await listen(gapura.app, '127.0.0.1', config.listen_port);
   const worker = options.works
     ? await startWorker(gapura.db, gapura.jobs, gapura.engine, gapura.mail, logger)

@@ -14,6 +14,8 @@ export interface Form {
   action: string;
   method: string;
   fields: Record<string, string>;
+  /** The same with names that occur several times (check boxes). */
+  pairs: [name: string, value: string][];
 }
 
 export interface RequestOptions {
@@ -80,14 +82,12 @@ export function newHttpVisitor(origin: string): HttpVisitor {
     cookies,
     get: (address, options = {}) => ask(address, { method: 'GET' }, options),
     post,
-    submit(page, values = {}, name) {
-      const form = findForm(page.body, name);
+    submit(page, values = {}, form_name) {
+      const form = findForm(page.body, form_name);
       const action = new URL(form.action || page.url.href, page.url);
-      return post(
-        action,
-        { ...form.fields, ...values },
-        { headers: { origin: page.url.origin, referer: page.url.href } },
-      );
+      const kept = form.pairs.filter(([name]) => !Object.hasOwn(values, name));
+      const sent = new URLSearchParams([...kept, ...Object.entries(values)]);
+      return post(action, sent, { headers: { origin: page.url.origin, referer: page.url.href } });
     },
   };
 }
@@ -146,21 +146,27 @@ export function findForm(html: string, name?: string): Form {
   const [found] = fitting;
   if (!found || fitting.length > 1)
     throw new Error(`${fitting.length} forms fit ${name ?? 'the page'}:\n${html.slice(0, 600)}`);
-  const fields: Record<string, string> = {};
+  const pairs: [string, string][] = [];
   for (const [, text = ''] of found.inside.matchAll(/<input\b([^>]*)>/gis)) {
     const tag = readAttributes(text);
     const type = tag.type ?? 'text';
     const is_off = ['checkbox', 'radio'].includes(type) && tag.checked === undefined;
     if (tag.name && !is_off && !['submit', 'button', 'image', 'reset'].includes(type))
-      fields[tag.name] = tag.value ?? '';
+      pairs.push([tag.name, tag.value ?? '']);
+  }
+  for (const [, text = '', inside = ''] of found.inside.matchAll(/<textarea\b([^>]*)>(.*?)<\/textarea>/gis)) {
+    const tag = readAttributes(text);
+    // A browser leaves out the line end right after the tag.
+    if (tag.name) pairs.push([tag.name, decode(inside.replace(/^\r?\n/, ''))]);
   }
   for (const [, text = '', inside = ''] of found.inside.matchAll(/<select\b([^>]*)>(.*?)<\/select>/gis)) {
     const options = [...inside.matchAll(/<option\b([^>]*)>/gis)].map(([, option = '']) => readAttributes(option));
     const chosen = options.find((option) => option.selected !== undefined) ?? options[0];
     const tag = readAttributes(text);
-    if (tag.name) fields[tag.name] = chosen?.value ?? '';
+    if (tag.name) pairs.push([tag.name, chosen?.value ?? '']);
   }
-  return { action: found.tag.action ?? '', method: (found.tag.method ?? 'get').toLowerCase(), fields };
+  const { action = '', method = 'get' } = found.tag;
+  return { action, method: method.toLowerCase(), fields: Object.fromEntries(pairs), pairs };
 }
 
 function readAttributes(text: string): Record<string, string | undefined> {

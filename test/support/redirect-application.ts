@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { z } from 'zod';
-import { saveApplication } from '../../src/applications.ts';
+import { saveApplication } from '../../src/applications/application.ts';
 import {
   verifiers as own_verifiers,
   type RedirectVerifier,
@@ -106,6 +106,7 @@ const answerSchema = z.object({
 export function makeVerifier(name: string): RedirectVerifier {
   return {
     kind: name,
+    settings: settingsSchema,
     origins: (settings) => [`http://${settingsSchema.parse(settings).host}`],
     async begin(settings, state, callback) {
       const { host, astray, is_silent } = settingsSchema.parse(settings);

@@ -15,10 +15,10 @@ export interface TestParty {
   ): Promise<oidc.TokenEndpointResponse & oidc.TokenEndpointResponseHelpers>;
 }
 
-/** Discovers the issuer as any relying party does. */
+/** Discovers the issuer as any relying party does; one without a secret runs in a browser and proves nothing. */
 export async function openParty(
   issuer: string,
-  client: { client_id: string; client_secret: string; redirect_uri: string },
+  client: { client_id: string; client_secret: string | undefined; redirect_uri: string },
   scope = 'openid profile',
 ): Promise<TestParty> {
   const { client_id, client_secret, redirect_uri } = client;
@@ -26,7 +26,7 @@ export async function openParty(
     new URL(issuer),
     client_id,
     client_secret,
-    oidc.ClientSecretBasic(client_secret),
+    client_secret === undefined ? oidc.None() : oidc.ClientSecretBasic(client_secret),
     {
       execute: [oidc.allowInsecureRequests],
     },

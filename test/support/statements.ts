@@ -5,7 +5,7 @@ import pg from 'pg';
 
 /**
  * The SQL that this process sends while `work` runs, by whichever connection; the values are left out, and so are the
- * statements of the job queue, which come by themselves.
+ * statements of the job queue and of the watch for changes, which come by themselves.
  */
 export async function listStatements(work: () => Promise<unknown>): Promise<string[]> {
   const texts: string[] = [];
@@ -16,7 +16,7 @@ export async function listStatements(work: () => Promise<unknown>): Promise<stri
   ) {
     const [first] = args as [string | { text: string }];
     const text = typeof first === 'string' ? first : first.text;
-    if (!/pgboss|\bjobs\./.test(text)) texts.push(text);
+    if (!/pgboss|\bjobs\.|\btopics\b|^LISTEN/.test(text)) texts.push(text);
     return Reflect.apply(query, this, args);
   } as typeof query);
   try {

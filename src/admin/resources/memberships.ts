@@ -85,11 +85,11 @@ export const memberships: Resource = {
   id: new RegExp(`^${uuid}\\.${uuid}$`),
   entry: z.object({
     id: z.string(),
-    organisation_id: z.uuid(),
+    organisation_id: z.uuid().meta({ label: 'admin.memberships.id_of_organisation' }),
     organisation_name: z.string(),
     npwp: z.string(),
     agency_code: z.string(),
-    directorate_id: z.uuid(),
+    directorate_id: z.uuid().meta({ label: 'admin.memberships.id_of_directorate' }),
     directorate_code: z.string(),
     directorate_name: z.string(),
     created_at: moment(),

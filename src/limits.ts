@@ -34,6 +34,9 @@ const limits = {
   recovery_send: { free: 11, first_wait: 86_400, longest_wait: 86_400, forget: 86_400, forget_from: 'last' },
   // Mails with a code to one mail address, whoever asks for them; the next ones are left out silently.
   recovery_mail: { free: 10, first_wait: 86_400, longest_wait: 86_400, forget: 86_400, forget_from: 'first' },
+  // Notices of a sign-in in a new browser: to one person about one device and network, once an hour. Several windows that are
+  // opened at once, or a browser that keeps no cookie, must not teach anybody to throw such mails away.
+  new_browser: { free: 1, first_wait: 3600, longest_wait: 3600, forget: 3600, forget_from: 'first' },
   // Recovery addresses that one person adds.
   recovery_address: { free: 10, first_wait: 3600, longest_wait: 86_400, forget: 86_400, forget_from: 'last' },
   // Proving links: of one person, and of one user name at one application.

@@ -83,6 +83,8 @@ export const permissions = {
   'policies:write': { administrator: 'everything' },
   'initial-access-tokens:read': { administrator: 'everything', auditor: 'everything' },
   'initial-access-tokens:write': { administrator: 'everything' },
+  'mails:read': { administrator: 'everything', auditor: 'everything', service_desk: 'everything' },
+  'mails:write': { administrator: 'everything', service_desk: 'everything' },
   'approvals:read': { ...readers, service_desk: 'everything', company_administrator: 'own' },
   'audit:read': { administrator: 'everything', auditor: 'everything' },
 } as const satisfies Record<string, Partial<Record<Role, Extent>>>;

@@ -41,6 +41,7 @@ import { openPolicies } from './policy/policy.ts';
 import { mountNotices } from './portal/notices.ts';
 import { mountPortal, portal_client } from './portal/portal.ts';
 import { mountPrompts } from './prompts/prompt.ts';
+import { tellOfBrowser } from './recovery/notices.ts';
 import { openRecoveries, type RecoveryStore } from './recovery/recovery.ts';
 import { openSignIns } from './sign-in.ts';
 import { mountDesk } from './surfaces.ts';
@@ -190,7 +191,7 @@ function createApp(
   });
   const checks = openChecks(db, limits, jobs, config);
   mountPictures(router, checks);
-  const sign_ins = openSignIns(db, limits, config);
+  const sign_ins = openSignIns({ db, limits, tellOfBrowser: tellOfBrowser(recoveries) }, config);
   mountPrompts(router, { db, engine: engine.prompts, sign_ins, checks, links, passwords, recoveries });
   mountNotices(router, { db, audience: config.issuer, call: links.tools.call });
   mountPortal(router, {

@@ -1,7 +1,7 @@
 /** The sign-in as a row: begun for an interaction, decided by the password, done; and the browsers a person is known in. */
 
 import { sql } from 'kysely';
-import { browserKey, hashBrowser, rememberBrowser } from './accounts/browsers.ts';
+import { browserKey, hashBrowser, hasSignedIn, rememberBrowser } from './accounts/browsers.ts';
 import { canonicalise } from './accounts/identifiers.ts';
 import { hashPassword, verifyPassword } from './accounts/password.ts';
 import { strengthenPassword } from './accounts/password-store.ts';
@@ -29,7 +29,12 @@ export interface SignInStore {
   limits: Limits;
   key: Buffer;
   checks: CheckKeys;
+  /** Tells the person of a sign-in in a browser that was not known before, in the sign-in's transaction. */
+  tellOfBrowser: TellOfBrowser;
 }
+
+/** The recovery's part in a sign-in, handed in: its notices lead to where an account is frozen. */
+export type TellOfBrowser = (tx: Transaction, news: { account_id: string; request: AuditRequest }) => Promise<void>;
 
 /** One try: what was typed, for which interaction of which client, from which browser. */
 export interface PasswordTry {
@@ -66,8 +71,11 @@ export type SignInOutcome =
   | { state: 'unchecked'; because: Exclude<AnswerOutcome['state'], 'right'> }
   | { state: 'waiting'; retry_after: number };
 
-export function openSignIns(db: Database, limits: Limits, config: Pick<Config, 'secrets'>): SignInStore {
-  return { db, limits, key: browserKey(config), checks: openCheckKeys(config) };
+export function openSignIns(
+  parts: Pick<SignInStore, 'db' | 'limits' | 'tellOfBrowser'>,
+  config: Pick<Config, 'secrets'>,
+): SignInStore {
+  return { ...parts, key: browserKey(config), checks: openCheckKeys(config) };
 }
 
 /**
@@ -195,6 +203,7 @@ async function finish(
     if (first && first !== account.id) return first;
     await rememberBrowser(tx, account.id, hash);
     if (first) return first;
+    const is_news = !account.knows_browser && (await hasSignedIn(tx, account.id));
     await record(tx, {
       kind: 'sign_in',
       account_id: account.id,
@@ -202,6 +211,7 @@ async function finish(
       detail: { amr: amr.join(' ') },
       request: attempt.request,
     });
+    if (is_news) await store.tellOfBrowser(tx, { account_id: account.id, request: attempt.request });
     return account.id;
   });
   // The interaction was somebody else's a moment ago; whoever is second begins anew.

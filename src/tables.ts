@@ -511,6 +511,7 @@ export interface Mails {
   template: string;
   values: Json<Record<string, string | number>>;
   secret: string | null;
+  proof_id: string | null;
   created_at: Timestamp;
   tries: Generated<number>;
   taken_until: Date | null;

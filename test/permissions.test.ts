@@ -149,6 +149,8 @@ const matrix: Record<Permission, string> = {
   'policies:write': '. . . . . * .',
   'initial-access-tokens:read': '. . . . . * *',
   'initial-access-tokens:write': '. . . . . * .',
+  'mails:read': '. . . . * * *',
+  'mails:write': '. . . . * * .',
   'approvals:read': '. o . o * * *',
   'audit:read': '. . . . . * *',
 };

@@ -5,9 +5,10 @@ import argon2 from 'argon2';
 import { Kysely, PostgresDialect, sql } from 'kysely';
 import pg from 'pg';
 import { createAccount, endEverything, lockAccount } from '../src/accounts/account.ts';
-import { purgeBrowsers } from '../src/accounts/browsers.ts';
+import { forgetBrowsers, purgeBrowsers } from '../src/accounts/browsers.ts';
 import { countHashes, hashPassword, prepareHashing, verifyPassword } from '../src/accounts/password.ts';
 import { writePassword } from '../src/accounts/password-store.ts';
+import type { AuditRequest } from '../src/audit/audit.ts';
 import { now, nowSeconds } from '../src/clock.ts';
 import { randomToken, Secret } from '../src/crypto.ts';
 import { type Database, inTransaction, openDatabase } from '../src/database.ts';
@@ -35,7 +36,13 @@ const statements: string[] = [];
 const secret = new Secret('a secret of the tests, long enough');
 const password = 'Pintu-Terbuka-2026!';
 
-const openStore = (on: Database) => openSignIns(on, openLimits(secret), { secrets: [secret] });
+/** Whom was told of a browser, and with which request. */
+const told: { account_id: string; request: AuditRequest }[] = [];
+const openStore = (on: Database) =>
+  openSignIns(
+    { db: on, limits: openLimits(secret), tellOfBrowser: async (_, news) => void told.push(news) },
+    { secrets: [secret] },
+  );
 
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -53,6 +60,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   await db.deleteFrom('limits').execute();
   statements.length = 0;
+  told.length = 0;
 });
 
 afterEach(() => resetClock(db));
@@ -218,6 +226,45 @@ describe('a double click on the button', () => {
         .execute();
       expect(rows).toHaveLength(outcomes[at]?.state === 'done' ? 1 : 0);
     }
+  });
+});
+
+describe('a browser that is not known', () => {
+  test('is told of, once, but not at a person’s very first sign-in nor when it is known', async () => {
+    const { id } = await createAccount(db, { username: 'peramban', password, full_name: 'Peramban' });
+    const { browser } = done(await submit('peramban'));
+    expect(told).toEqual([]);
+    await submit('peramban', 'salah');
+    await submit('peramban', password, { browser });
+    expect(told).toEqual([]);
+    const { browser: second } = done(await submit('peramban'));
+    expect(told).toEqual([{ account_id: id, request: attempt('').request }]);
+    await submit('peramban', password, { browser: second });
+    expect(told).toHaveLength(1);
+  });
+
+  test('is told of also when every browser was forgotten meanwhile', async () => {
+    const { id } = await createAccount(db, { username: 'terlupa', password, full_name: 'Terlupa' });
+    await submit('terlupa');
+    await inTransaction(db, (tx) => forgetBrowsers(tx, id));
+    await submit('terlupa');
+    expect(told).toHaveLength(1);
+  });
+
+  test('is told of once by twenty clicks on one page', async () => {
+    await createAccount(db, { username: 'berkali', password, full_name: 'Berkali' });
+    await submit('berkali');
+    const interaction = randomToken();
+    await Promise.all(Array.from({ length: 20 }, () => submit('berkali', password, { interaction })));
+    expect(told).toHaveLength(1);
+  });
+
+  test('leaves no sign-in behind when nobody could be told of it', async () => {
+    const { id } = await createAccount(db, { username: 'gagal', password, full_name: 'Gagal' });
+    await submit('gagal');
+    const failing = { ...store, tellOfBrowser: () => Promise.reject(new Error('no mail')) };
+    await expect(submitPassword(failing, attempt('gagal'))).rejects.toThrow('no mail');
+    expect(await db.selectFrom('sign_ins').select('state').where('account_id', '=', id).execute()).toHaveLength(1);
   });
 });
 

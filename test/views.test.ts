@@ -462,6 +462,8 @@ const samples: [view: string, state: string, data: object][] = [
   ['prompts/over', 'elsewhere', { reason: 'elsewhere', ways }],
   ['portal/home', 'with company', { header: header('home'), organisation, account }],
   ['portal/home', 'without', { header: header('home'), account }],
+  ['portal/home', 'late', { header: header('home'), account, password: { days: 3, expires_at: account.expires_at } }],
+  ['portal/home', 'latest', { header: header('home'), account, password: { days: 0, expires_at: account.expires_at } }],
   ['portal/profile', 'with company', { header: header('profile'), organisation, account }],
   ['portal/profile', 'without', { header: header('profile'), account: { ...account, expires_at: null } }],
   ['portal/applications', 'in the middle', table],
@@ -635,7 +637,7 @@ describe.each(samples)('%s, %s', (view, _state, data) => {
     const poisoned = JSON.parse(JSON.stringify(data), (key, value) =>
       typeof value === 'string' && !is_word.test(key) && value !== 'agencies' ? evil : value,
     );
-    for (const part of [poisoned.header, poisoned.account]) {
+    for (const part of [poisoned.header, poisoned.account, poisoned.password]) {
       if (part?.now) part.now = new Date(part.now);
       if (part?.expires_at) part.expires_at = new Date(part.expires_at);
     }

@@ -27,6 +27,18 @@ export async function rememberBrowser(tx: Transaction, account_id: string, brows
     .execute();
 }
 
+/** Whether a person has ever been let in before: the browser of the very first time is news to nobody. */
+export async function hasSignedIn(tx: Transaction, account_id: string): Promise<boolean> {
+  const row = await tx
+    .selectFrom('audit_events')
+    .select('id')
+    .where('account_id', '=', account_id)
+    .where('kind', 'in', ['sign_in', 'recovery_signed_in'])
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
 /** Forgets every browser of a person: whoever sat there may have been somebody else. */
 export async function forgetBrowsers(tx: Transaction, account_id: string): Promise<void> {
   await tx.deleteFrom('browsers').where('account_id', '=', account_id).execute();

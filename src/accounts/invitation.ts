@@ -13,7 +13,7 @@ import { policy } from '../policy/policy.ts';
 import { findProof, issueProof, spendProof, voidProofs } from '../proofs.ts';
 import { isOpen } from './locks.ts';
 import { hashPassword } from './password.ts';
-import { checkNewPassword } from './password-rules.ts';
+import { checkNewPassword, daysOf } from './password-rules.ts';
 import { findPasswordHash, writePassword } from './password-store.ts';
 import { findAccount, verifyEmail } from './store.ts';
 
@@ -79,7 +79,7 @@ async function invite(
   if (await findPasswordHash(tx, account_id)) return { state: 'refused', because: 'has_password' };
   if (!account.email) return { state: 'refused', because: 'no_address' };
 
-  const { link, expires_at } = await issueLink(tx, store, account_id, account.email);
+  const { link, proof_id, expires_at } = await issueLink(tx, store, account_id, account.email);
   const { language, time_zone, full_name, username } = account;
   const inviter = by === undefined ? undefined : await findAccount(tx, by);
   const mail = await sendMail(tx, store.jobs, {
@@ -94,7 +94,7 @@ async function invite(
       time: formatDateTime(language, expires_at, time_zone),
       support: store.support,
     },
-    secret: { text: link, keys: store.mail_keys },
+    secret: { text: link, keys: store.mail_keys, proof_id },
   });
   if (mail.state === 'refused') {
     await voidProofs(tx, { purpose: 'invitation', subject: account_id });
@@ -110,9 +110,9 @@ export async function printInvitation(
   store: Pick<InvitationStore, 'keys' | 'url'>,
   account_id: string,
 ): Promise<{ link: string; expires_at: Date }> {
-  const issued = await issueLink(tx, store, account_id, 'terminal');
+  const { link, expires_at } = await issueLink(tx, store, account_id, 'terminal');
   await record(tx, { kind: 'account_invited', account_id, detail: { again: false } });
-  return issued;
+  return { link, expires_at };
 }
 
 /** The one link of an account: what was sent before opens nothing, also where the address has been corrected since. */
@@ -121,11 +121,18 @@ async function issueLink(
   { keys, url }: Pick<InvitationStore, 'keys' | 'url'>,
   account_id: string,
   target: string,
-): Promise<{ link: string; expires_at: Date }> {
+): Promise<{ link: string; proof_id: string; expires_at: Date }> {
   await voidProofs(tx, { purpose: 'invitation', subject: account_id });
-  const lifetime = policy('invitation.lifetime') * 86_400;
-  const { secret } = await issueProof(tx, keys, { purpose: 'invitation', subject: account_id, target, lifetime });
-  return { link: `${url}/invitation/${secret}`, expires_at: new Date(now().getTime() + lifetime * 1000) };
+  const place = await tx
+    .selectFrom('account_organisations')
+    .select('organisation_id')
+    .where('account_id', '=', account_id)
+    .orderBy('created_at')
+    .executeTakeFirst();
+  const lifetime = policy('invitation.lifetime', { organisation_id: place?.organisation_id }) * 86_400;
+  const proof = { purpose: 'invitation', subject: account_id, target, lifetime } as const;
+  const { id: proof_id, secret } = await issueProof(tx, keys, proof);
+  return { link: `${url}/invitation/${secret}`, proof_id, expires_at: new Date(now().getTime() + lifetime * 1000) };
 }
 
 /** What the page of an invitation shows. */
@@ -178,7 +185,7 @@ export async function acceptInvitation(
   const accepted = await inTransaction(db, async (tx) => {
     const spent = await spendProof(tx, keys, { purpose: 'invitation', secret: token, subject: account_id });
     if (spent.state !== 'spent' || !(await isWaiting(tx, account_id))) return false;
-    await writePassword(tx, account_id, hash);
+    await writePassword(tx, account_id, hash, daysOf(invitation.roles));
     const verified = await verifyEmail(tx, account_id, spent.proof.target);
     await record(tx, { kind: 'invitation_accepted', account_id, detail: { verified }, request });
     return true;

@@ -9,7 +9,7 @@ import type { Jobs } from '../jobs.ts';
 import type { Limits } from '../limits.ts';
 import { listRoles } from '../permissions.ts';
 import { hashPassword, verifyPassword } from './password.ts';
-import { checkNewPassword } from './password-rules.ts';
+import { checkNewPassword, daysOf } from './password-rules.ts';
 import { findPasswordHash, replacePassword } from './password-store.ts';
 import { type Account, findAccount, listAddresses, raiseGeneration } from './store.ts';
 
@@ -78,7 +78,7 @@ export async function changePassword(store: PasswordStore, change: PasswordChang
 
   const hash = await hashPassword(new_password);
   try {
-    await inTransaction(db, (tx) => write(store, tx, change, account, old_hash, hash));
+    await inTransaction(db, (tx) => write(store, tx, change, account, [old_hash, hash, daysOf(roles)]));
   } catch (error) {
     if (error instanceof TooLate) return { state: 'refused', because: error.because };
     throw error;
@@ -111,10 +111,9 @@ async function write(
   tx: Transaction,
   { account_id, session_uid, old_password, request }: PasswordChange,
   account: Account,
-  old_hash: string,
-  hash: string,
+  [old_hash, hash, days]: [old_hash: string, hash: string, days: number],
 ): Promise<void> {
-  if (!(await replacePassword(tx, account_id, old_hash, hash))) throw new TooLate('changed_meanwhile');
+  if (!(await replacePassword(tx, account_id, old_hash, hash, days))) throw new TooLate('changed_meanwhile');
   const generation = await raiseGeneration(tx, account_id);
   if (generation === undefined || !(await keepSession(tx, { uid: session_uid, account_id, generation })))
     throw new TooLate('session_over');

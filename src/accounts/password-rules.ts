@@ -29,6 +29,7 @@ export interface DescribedRule {
 interface Profile {
   least: number;
   has_classes: boolean;
+  days: number;
 }
 
 const officer_roles: readonly string[] = ['agency_officer', 'service_desk', 'administrator', 'auditor', 'developer'];
@@ -49,8 +50,21 @@ function profileOf(roles: readonly string[]): Profile {
   // No classes there: they make people write "Password1!", and length does what they were meant to do (NIST SP 800-63B-4
   // 3.1.1.2).
   return roles.some((role) => officer_roles.includes(role))
-    ? { least: policy('password.officer_length'), has_classes: policy('password.officer_classes') }
-    : { least: policy('password.trader_length'), has_classes: policy('password.trader_classes') };
+    ? {
+        least: policy('password.officer_length'),
+        has_classes: policy('password.officer_classes'),
+        days: policy('password.officer_days'),
+      }
+    : {
+        least: policy('password.trader_length'),
+        has_classes: policy('password.trader_classes'),
+        days: policy('password.trader_days'),
+      };
+}
+
+/** For how many days a password is good that somebody with these roles sets; 0 is for ever. */
+export function daysOf(roles: readonly string[]): number {
+  return profileOf(roles).days;
 }
 
 /** The rules that hold for somebody with these roles, in the order in which a page lists them. */

@@ -4,14 +4,17 @@ import { sql } from 'kysely';
 import type { Database, Transaction } from '../database.ts';
 import { policy } from '../policy/policy.ts';
 
-/** Replaces the password's hash by one that stays good until it is changed; the one before it goes into the history. */
-export async function writePassword(db: Database, account_id: string, hash: string): Promise<void> {
+/**
+ * Replaces the password's hash; the one before it goes into the history.
+ * @param days after how many the new one ends; with 0 it stays good until it is changed
+ */
+export async function writePassword(db: Database, account_id: string, hash: string, days = 0): Promise<void> {
   const present = await findPasswordHash(db, account_id);
   if (present) await keepHash(db, account_id, present);
   await db
     .insertInto('passwords')
-    .values({ account_id, hash })
-    .onConflict((conflict) => conflict.column('account_id').doUpdateSet({ hash, ...freshly }))
+    .values({ account_id, hash, expires_at: endAfter(days) })
+    .onConflict((conflict) => conflict.column('account_id').doUpdateSet({ hash, ...freshly(days) }))
     .execute();
 }
 
@@ -24,10 +27,11 @@ export async function replacePassword(
   account_id: string,
   old_hash: string,
   hash: string,
+  days: number,
 ): Promise<boolean> {
   const result = await tx
     .updateTable('passwords')
-    .set({ hash, ...freshly })
+    .set({ hash, ...freshly(days) })
     .where('account_id', '=', account_id)
     .where('hash', '=', old_hash)
     .executeTakeFirst();
@@ -36,7 +40,12 @@ export async function replacePassword(
   return true;
 }
 
-const freshly = { changed_at: sql<Date>`gapura_now()`, expires_at: null, must_change: false };
+const endAfter = (days: number) => (days === 0 ? null : sql<Date>`gapura_now() + make_interval(days => ${days}::int)`);
+const freshly = (days: number) => ({
+  changed_at: sql<Date>`gapura_now()`,
+  expires_at: endAfter(days),
+  must_change: false,
+});
 
 /** No more hashes are kept than are compared: an old password may well be in use elsewhere. */
 async function keepHash(db: Database, account_id: string, hash: string): Promise<void> {
@@ -83,6 +92,20 @@ export async function findDuePassword(db: Database, account_id: string): Promise
 
 /** Whether the same is so of a row of `passwords`, as part of another read. */
 export const is_due = sql<boolean>`(must_change OR coalesce(expires_at <= gapura_now(), false))`;
+
+/** When a password ends, of one that has at most `within` days left as a calendar in this zone counts them. */
+export async function findPasswordEnd(
+  db: Database,
+  account_id: string,
+  { within, zone }: { within: number; zone: string },
+): Promise<{ expires_at: Date; days: number } | undefined> {
+  const { rows } = await sql<{ expires_at: Date; days: number }>`
+    SELECT expires_at, days FROM (
+      SELECT expires_at, (expires_at AT TIME ZONE ${zone})::date - (gapura_now() AT TIME ZONE ${zone})::date AS days
+      FROM passwords WHERE account_id = ${account_id} AND expires_at > gapura_now()
+    ) AS ends WHERE days <= ${within}`.execute(db);
+  return rows[0];
+}
 
 /** Replaces the hash of the same password by a stronger one, unless the password was changed meanwhile. */
 export async function strengthenPassword(

@@ -75,7 +75,7 @@ export async function showList(ctx: Context, desk: Desk, resource: Resource): Pr
     }),
     rows: found.entries.map((entry) => ({
       href: `/admin/${name}/${encodeURIComponent(entry.id)}`,
-      note: resource.describe && t(resource.describe(entry)),
+      note: describeEntry(ctx, desk, resource, entry),
       cells: list.columns.map((column) => {
         const field = fields.get(column);
         return field ? showValue(ctx, resource, field, entry[column], header.zone, true).text : '';
@@ -102,7 +102,7 @@ export async function showEntry(ctx: Context, desk: Desk, resource: Resource): P
     name: resource.name,
     list: { href: `/admin/${resource.name}`, title: ctx.state.t(`admin.${resource.name}.title`) },
     title: resource.title(entry, desk.language),
-    text: resource.describe && ctx.state.t(resource.describe(entry)),
+    text: describeEntry(ctx, desk, resource, entry),
     picture: resource.picture?.(entry),
     groups: drawFacts(ctx, resource, resource.entry, entry, header.zone),
     operations: offered(desk, resource, entry).map((operation) => describe(ctx, resource, operation, entry)),
@@ -173,6 +173,11 @@ function offered(desk: Desk, { operations }: Resource, entry: Entry | undefined)
       reachOfActor(desk.actor, operation.permission) !== undefined &&
       (!entry || !operation.applies || operation.applies(entry, desk)),
   );
+}
+
+function describeEntry(ctx: Context, desk: Desk, resource: Resource, entry: Entry): string | undefined {
+  const key = resource.describe?.(entry, desk);
+  return key && ctx.state.t(key);
 }
 
 function describe(ctx: Context, { name }: Resource, operation: Operation, entry: Entry | undefined) {

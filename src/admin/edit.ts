@@ -38,7 +38,13 @@ export async function submitOperation(
 ): Promise<void> {
   const entry = await findTarget(ctx, desk, resource, operation);
   const takes_files = listFields(inputOf(operation, entry)).some(({ kind }) => kind === 'file');
-  const { fields, broken } = takes_files ? await readUpload(ctx) : await readFields(ctx, largest_form);
+  const sent = await (takes_files ? readUpload(ctx) : readFields(ctx, largest_form)).catch(refuseTooLarge);
+  if (!sent) {
+    ctx.status = 413;
+    const begun = await beginForm(desk, operation, entry, {});
+    return showForm(ctx, desk, resource, operation, entry, begun, { form: 'errors.field.form_too_large' });
+  }
+  const { fields, broken } = sent;
   const { values, errors } = readTyped(inputOf(operation, entry), fields);
   for (const name of broken) errors[name] = 'errors.field.unreadable';
   if (broken.has('form') || Object.keys(errors).length > 0)
@@ -54,6 +60,11 @@ export async function submitOperation(
     because: fields.get('because')?.[0]?.slice(0, 500) ?? '',
   });
   await answer(ctx, desk, resource, operation, entry, fields, carried);
+}
+
+/** What is too large was not read, so nothing of it can be shown again; everything else goes on as it was thrown. */
+function refuseTooLarge(error: { status?: unknown }): undefined {
+  if (error.status !== 413) throw error;
 }
 
 async function answer(

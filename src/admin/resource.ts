@@ -19,6 +19,7 @@ import { clients } from './resources/clients.ts';
 import { directorates } from './resources/directorates.ts';
 import { initialAccessTokens } from './resources/initial-access-tokens.ts';
 import { links } from './resources/links.ts';
+import { mails } from './resources/mails.ts';
 import { memberships } from './resources/memberships.ts';
 import { organisations } from './resources/organisations.ts';
 import { policies } from './resources/policies.ts';
@@ -199,10 +200,7 @@ export interface Resource {
   select(db: Database): SelectQueryBuilder<any, any, any>;
   /** Turns a row of `select` into the entry, where its fields stand inside a column. */
   read?(row: Entry): Entry;
-  /**
-   * Which entries lie within a reach that is not everything, as a condition on the columns of `select` (alias `r`).
-   * Without it only those see the resource whose reach is everything.
-   */
+  /** Entries within a reach, as a condition on the columns of `select` (alias `r`); without it only who reaches everything sees any. */
   within?(reach: Exclude<Reach, 'everything'>): RawBuilder<boolean>;
   list: {
     /** Fields of `entry` that the console's table shows; the first leads to the entry. */
@@ -217,8 +215,8 @@ export interface Resource {
   };
   /** Filters under which entries wait for somebody; the console's home counts them. */
   waiting?: Record<string, string>;
-  /** A message key that says what an entry means, where its words are in the catalogues. */
-  describe?(entry: Entry): string;
+  /** A message key that says what an entry means, or why whoever looks may do nothing to it. */
+  describe?(entry: Entry, desk: Desk): string | undefined;
   /** What a person calls an entry. */
   title(entry: Entry, language: 'id' | 'en'): string;
   /** The address of its picture, one of ours. */
@@ -245,6 +243,7 @@ export const resources: readonly Resource[] = [
   submissions,
   initialAccessTokens,
   policies,
+  mails,
   approvals,
   audit,
 ];

@@ -14,6 +14,7 @@ import { findRefusals, type Validate } from './engine-rules.ts';
 import { client_scopes, clientSchema, readRegistration } from './metadata.ts';
 import { type ClientPreset, client_presets, presets } from './presets.ts';
 import { issueClientSecret } from './secrets.ts';
+import { reachesInterface } from './trust.ts';
 import { listOfficers } from './warnings.ts';
 
 /** What a developer may wish to be told: of people, never of the interface for programs. */
@@ -149,6 +150,15 @@ export async function makeFirstSecret(
   account_id: string,
   request: AuditRequest,
 ): Promise<{ client_id: string; secret: string } | undefined> {
+  const client = await tx
+    .selectFrom('client_submissions as s')
+    .innerJoin('clients as c', 'c.id', 's.client_id')
+    .select(['c.api_role', 'c.metadata'])
+    .where('s.id', '=', id)
+    .forUpdate('c')
+    .executeTakeFirst();
+  // An administrator has trusted it with more since: its secret would open more than the developer may.
+  if (!client || reachesInterface(client)) return undefined;
   const row = await tx
     .updateTable('client_submissions')
     .set({ secret_made_at: sql`gapura_now()` })

@@ -65,8 +65,11 @@ export interface MailOrder {
   language: Language;
   template: MailTemplate;
   values: MailValues;
-  /** What only the reader may see; it waits under the first of `keys`, and is gone once the mail is. */
-  secret?: { text: string; keys: Buffer[] };
+  /**
+   * What only the reader may see; it waits under the first of `keys`, and is gone once the mail is. One that is brought for a
+   * proof (proofs.ts) is sent only while that is open.
+   */
+  secret?: { text: string; keys: Buffer[]; proof_id?: string };
   /** Costs what a mail costs and reaches nobody: who asks for one cannot tell by the time whether there was an address. */
   is_decoy?: boolean;
 }
@@ -97,6 +100,7 @@ export async function sendMail(tx: Transaction, jobs: Jobs, order: MailOrder): P
       template: order.template,
       values: JSON.stringify(order.values),
       secret: is_decoy ? null : sealed,
+      proof_id: order.secret?.proof_id ?? null,
       given_up_at: sql<Date | null>`CASE WHEN ${is_decoy}::boolean THEN gapura_now() END`,
       because: is_decoy ? 'decoy' : null,
     })
@@ -164,25 +168,36 @@ export function deliverMail(db: Database, { channel, keys }: Outbox, log: JobLog
   };
 }
 
-const read = ['id', 'to_address', 'language', 'template', 'values', 'secret', 'created_at'] as const;
+const read = ['id', 'to_address', 'language', 'template', 'values', 'secret', 'created_at', 'given_up_at'] as const;
 
 type OpenMail = Pick<Selectable<Mails>, (typeof read)[number]>;
 
+/** Whether what a mail carries can still be brought, if it is for a proof: as proofs.ts asks, and not when it was purged. */
+const is_good = sql<boolean>`(mails.proof_id IS NULL OR EXISTS (SELECT FROM proofs p WHERE p.id = mails.proof_id
+  AND p.spent_at IS NULL AND p.voided_at IS NULL AND p.expires_at > gapura_now() AND p.attempts < p.attempts_allowed))`;
+
 /**
- * Takes a mail for one try. A worker that dies in it holds it no longer than its job would have lasted.
+ * Takes a mail for one try, or closes it in the same statement when its proof is over. A worker that dies in the try holds the
+ * mail no longer than its job would have lasted.
  * @throws MailDelayed while another worker has it
  */
 async function takeMail(db: Database, id: string): Promise<OpenMail | undefined> {
   const taken = await db
     .updateTable('mails')
-    .set({ taken_until: sql<Date>`gapura_now() + interval '1 minute'`, tries: sql<number>`tries + 1` })
+    .set({
+      taken_until: sql<Date | null>`CASE WHEN ${is_good} THEN gapura_now() + interval '1 minute' END`,
+      tries: sql<number>`tries + 1`,
+      secret: sql<string | null>`CASE WHEN ${is_good} THEN secret END`,
+      given_up_at: sql<Date | null>`CASE WHEN NOT ${is_good} THEN gapura_now() END`,
+      because: sql<string | null>`CASE WHEN ${is_good} THEN because ELSE 'void' END`,
+    })
     .where('id', '=', id)
     .where('sent_at', 'is', null)
     .where('given_up_at', 'is', null)
     .where(({ eb, or }) => or([eb('taken_until', 'is', null), eb('taken_until', '<=', sql<Date>`gapura_now()`)]))
     .returning(read)
     .executeTakeFirst();
-  if (taken) return taken;
+  if (taken) return taken.given_up_at ? undefined : taken;
   const held = await openMails(db, id).executeTakeFirst();
   if (held) throw new MailDelayed('in_work');
   return undefined;
@@ -207,6 +222,19 @@ type End = { sent_at: ReturnType<typeof sql<Date>> } | { given_up_at: ReturnType
 async function closeMail(db: Database, id: string, end: End): Promise<void> {
   const ended = db.updateTable('mails').set({ taken_until: null, because: null, secret: null, ...end });
   await ended.where('id', '=', id).where('sent_at', 'is', null).execute();
+}
+
+/** Whether a row of `mails` can go out once more: given up, and not without the secret that its reader would need. */
+export const can_resend = sql<boolean>`(given_up_at IS NOT NULL AND because <> 'decoy'
+  AND template <> ALL(${Object.keys(mail_secrets)}::text[]))`;
+
+/** Opens a mail that was given up and enqueues its sending, both in the caller's transaction; false when there is none to open. */
+export async function resendMail(tx: Transaction, jobs: Jobs, id: string): Promise<boolean> {
+  const opened = tx.updateTable('mails').set({ given_up_at: null, because: null, taken_until: null });
+  const { numUpdatedRows } = await opened.where('id', '=', id).where(can_resend).executeTakeFirst();
+  if (numUpdatedRows !== 1n) return false;
+  await enqueue(tx, jobs, 'mail', { mail_id: id });
+  return true;
 }
 
 /** A duty: deletes mails older than `mail.retention`, a batch at a time; says how many. */

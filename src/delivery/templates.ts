@@ -21,6 +21,7 @@ export const mail_templates = [
   'link_transfer_granted',
   'link_transfer_refused',
   'link_transferred_away',
+  'new_browser',
   'password_changed',
   'password_reset',
   'recovery_address_added',
@@ -39,6 +40,7 @@ export type MailTemplate = (typeof mail_templates)[number];
 export const mail_secrets: Partial<Record<MailTemplate, 'code' | 'link'>> = {
   human_check: 'code',
   invitation: 'link',
+  new_browser: 'link',
   password_reset: 'link',
   recovery_address_added: 'link',
   recovery_address_code: 'code',

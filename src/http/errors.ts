@@ -3,6 +3,7 @@
 import { isNativeError } from 'node:util/types';
 import type { Config } from '../config.ts';
 import { isDatabaseGone } from '../database.ts';
+import { translator } from '../i18n/messages.ts';
 import { page } from '../views.ts';
 import type { Middleware, RequestContext } from './guard.ts';
 
@@ -80,6 +81,7 @@ export function refuse(
 export function catchErrors(config: Config): Middleware {
   return async (ctx, next) => {
     const ways = (again: boolean): Way[] => [
+      ...wayBack(ctx, config),
       // Absolute, since a path of two slashes would name another host.
       ...(again && ctx.method === 'GET'
         ? [{ href: `${config.url}${ctx.path}${ctx.search}`, label: ctx.state.t('errors.way.again') }]
@@ -112,6 +114,15 @@ export function catchErrors(config: Config): Middleware {
   };
 }
 
+/** Within the console a page that says no leads back to the list it belongs to; a form that was too large, to that form. */
+function wayBack(ctx: RequestContext, { url }: Config): Way[] {
+  const { t } = ctx.state;
+  const [, place] = /^(\/admin\/[a-z-]{2,40})(\/|$)/.exec(ctx.path) ?? [];
+  if (!place) return [];
+  const form = ctx.method === 'POST' ? [{ href: `${url}${ctx.path}`, label: t('errors.way.form') }] : [];
+  return [...form, { href: `${url}${place}`, label: t('errors.way.list') }];
+}
+
 function judge(error: unknown, config: Config): Failure {
   const { status, expose, code, retry_after } = (error ?? {}) as Record<string, unknown>;
   const say = (number: number, said: Code, more: Partial<Failure> = {}): Failure => {
@@ -137,7 +148,10 @@ export function describeError(error: unknown): Record<string, unknown> {
 
 function answer(ctx: RequestContext, failure: Failure): void {
   const { status, retry_after } = failure;
-  const { t, request_id } = ctx.state;
+  const { request_id } = ctx.state;
+  // Programs name their language with each request; people chose theirs, and it is settled by now.
+  const named = ctx.path.startsWith('/api/') && ctx.get('accept-language') ? ctx.acceptsLanguages('id', 'en') : false;
+  const t = named === 'id' || named === 'en' ? translator(named) : ctx.state.t;
   const title = t(failure.words.title, failure.words.values);
   const text = t(failure.words.text, failure.words.values);
   ctx.status = status;

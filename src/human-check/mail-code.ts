@@ -55,7 +55,7 @@ export async function sendCode(store: CheckStore, order: CodeOrder): Promise<Cod
   const reader = await findReader(db, order.canonical);
   return inTransaction(db, async (tx) => {
     if (!(await turnToMail(tx, ...hashCheck(keys.checks, order.id, order.browser)))) return { state: 'over' };
-    const { secret } = await issueProof(tx, keys.proofs, {
+    const { id: proof_id, secret } = await issueProof(tx, keys.proofs, {
       purpose: 'human_check',
       subject: reader?.id ?? null,
       target: 'human check',
@@ -70,7 +70,7 @@ export async function sendCode(store: CheckStore, order: CodeOrder): Promise<Cod
       language: reader?.language ?? 'id',
       template: 'human_check',
       values: { name: reader?.full_name ?? '-', support },
-      secret: { text: `${secret.slice(0, 4)} ${secret.slice(4)}`, keys: keys.mails },
+      secret: { text: `${secret.slice(0, 4)} ${secret.slice(4)}`, keys: keys.mails, proof_id },
       is_decoy: reader === undefined,
     });
     return { state: 'sent' };

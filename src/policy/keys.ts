@@ -50,6 +50,9 @@ export const policies = {
   'password.trader_classes': { unit: 'switch', default: true },
   'password.officer_length': { unit: 'count', default: 15, min: 8, max: 64 },
   'password.officer_classes': { unit: 'switch', default: false },
+  // From the day on which a person sets one; 0 is for ever.
+  'password.trader_days': { unit: 'days', default: 90, min: 0, max: 3650 },
+  'password.officer_days': { unit: 'days', default: 90, min: 0, max: 3650 },
   'password.longest': { unit: 'count', default: 256, min: 64, max: 256 },
   // As judgePassword counts, from 0 to 4; eight characters drawn by chance are 2.
   'password.strength': { unit: 'count', default: 2, min: 1, max: 4 },
@@ -72,7 +75,7 @@ export const policies = {
   'recovery.code_lifetime': { unit: 'seconds', default: 10 * minute, min: 2 * minute, max: hour },
   'recovery.addresses': { unit: 'count', default: 2, min: 1, max: 5 },
   'recovery.session': { unit: 'switch', default: true },
-  'invitation.lifetime': { unit: 'days', default: 7, min: 1, max: 30 },
+  'invitation.lifetime': { unit: 'days', default: 7, min: 1, max: 30, narrower: ['organisation'] },
 } as const satisfies Record<string, Policy>;
 
 export type PolicyKey = keyof typeof policies;

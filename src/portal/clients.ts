@@ -14,6 +14,7 @@ import {
   submitClient,
   submitted_scopes,
 } from '../clients/submissions.ts';
+import { reachesInterface } from '../clients/trust.ts';
 import { inTransaction } from '../database.ts';
 import { type Fields, readFields } from '../http/form.ts';
 import { formatDate, formatDateTime } from '../i18n/dates.ts';
@@ -121,6 +122,7 @@ export async function showClient(ctx: Context, store: PortalStore, account_id: s
     makes_secret:
       metadata !== undefined &&
       usesSecret(metadata) &&
+      !reachesInterface({ api_role: metadata.api_role, metadata }) &&
       submission.submitted_by === account_id &&
       submission.secret_made_at === null,
     snippets: metadata && client_id ? listSnippets({ client_id, metadata }, store.config.issuer) : [],

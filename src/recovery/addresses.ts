@@ -81,7 +81,7 @@ async function sendProof(tx: Transaction, parts: RecoveryStore, row: store.Recov
   const account = await findAccount(tx, account_id);
   if (!account) throw new Error('the account of a live session is gone');
   const is_anothers = await store.isOfAnother(tx, canonical, account_id);
-  const { secret } = await issueProof(tx, parts.keys, {
+  const { id: proof_id, secret } = await issueProof(tx, parts.keys, {
     purpose: 'recovery_address',
     subject: is_anothers ? null : account_id,
     target: canonical,
@@ -106,7 +106,7 @@ async function sendProof(tx: Transaction, parts: RecoveryStore, row: store.Recov
       account_id,
       template: 'recovery_address_code',
       values: { name, time, support },
-      secret: { text: `${secret.slice(0, 4)} ${secret.slice(4)}`, keys },
+      secret: { text: `${secret.slice(0, 4)} ${secret.slice(4)}`, keys, proof_id },
     });
 }
 

@@ -62,7 +62,7 @@ export async function requestCode(
   const is_taken = await inTransaction(db, async (tx) => {
     if (!(await store.takeSend(tx, id))) return false;
     const seconds = policy('recovery.code_lifetime');
-    const { secret: code } = await issueProof(tx, parts.keys, {
+    const { id: proof_id, secret: code } = await issueProof(tx, parts.keys, {
       purpose: 'reset',
       subject: account?.id ?? null,
       target: target.id ?? store.nobody,
@@ -72,7 +72,7 @@ export async function requestCode(
       keeps_others: true,
     });
     const expires_at = new Date(now().getTime() + seconds * 1000);
-    await method.sendCode(tx, parts, { account, target, code, expires_at });
+    await method.sendCode(tx, parts, { account, target, code, proof_id, expires_at });
     const detail = { method: method.name, is_sent: account !== undefined };
     await record(tx, { kind: 'recovery_code_sent', account_id: subject, detail, request: asker.request });
     return true;

@@ -1,4 +1,4 @@
-/** Notices of what happened to a person's ways back into the account, each with a button for "that was not me". */
+/** Notices of what happened to a person's ways into the account, each with a button for "that was not me". */
 
 import { lockAccount } from '../accounts/account.ts';
 import { findAccount, listAddresses } from '../accounts/store.ts';
@@ -13,7 +13,12 @@ import type { RecoveryStore } from './recovery.ts';
 import { listProven } from './store.ts';
 
 /** What a notice tells of. */
-export type NoticeKind = 'password_reset' | 'recovery_address_added' | 'recovery_address_removed' | 'recovery_used';
+export type NoticeKind =
+  | 'new_browser'
+  | 'password_reset'
+  | 'recovery_address_added'
+  | 'recovery_address_removed'
+  | 'recovery_used';
 
 /**
  * Tells every address at which the person is known, and those in `also`, but not the one in `but`. Each mail has a link of
@@ -47,6 +52,16 @@ export async function tellEverywhere(
     const link = { text: `${store.url}/notices/${secret}`, keys: store.mail_keys };
     await sendMail(tx, store.jobs, { account_id, to, language, template: kind, values, secret: link });
   }
+}
+
+/** Tells of a sign-in in a new browser; of the same device in the same network not again within the hour. */
+export function tellOfBrowser(store: RecoveryStore) {
+  return async (tx: Transaction, { account_id, request }: NoticeOrder): Promise<void> => {
+    const device = nameDevice(translator('id'), request.user_agent);
+    // In the transaction: where the sign-in is undone, nobody has been told.
+    const spent = await store.limits.spend(tx, 'new_browser', [account_id, device, networkOf(request.address)]);
+    if (spent.state === 'allowed') await tellEverywhere(tx, store, 'new_browser', { account_id, request });
+  };
 }
 
 export interface NoticeOrder {

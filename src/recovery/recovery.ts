@@ -86,6 +86,8 @@ export interface RecoveryMethod {
       account: (Account & { username: string }) | undefined;
       target: RecoveryTarget;
       code: string;
+      /** What the code is for; when it is over before the code is sent, the code stays here. */
+      proof_id: string;
       expires_at: Date;
     },
   ): Promise<void>;

@@ -2,7 +2,7 @@
 
 import { forgetBrowsers, hashBrowser, rememberBrowser } from '../accounts/browsers.ts';
 import { hashPassword } from '../accounts/password.ts';
-import { checkNewPassword, type DescribedRule, describeRules } from '../accounts/password-rules.ts';
+import { checkNewPassword, type DescribedRule, daysOf, describeRules } from '../accounts/password-rules.ts';
 import { writePassword } from '../accounts/password-store.ts';
 import { findAccount, raiseGeneration } from '../accounts/store.ts';
 import { type AuditRequest, record } from '../audit/audit.ts';
@@ -70,7 +70,7 @@ export async function resetPassword(
   try {
     await inTransaction(db, async (tx) => {
       if (!(await takeStep(tx, id, 'verified', 'done'))) throw new TooLate();
-      await writePassword(tx, account_id, hash);
+      await writePassword(tx, account_id, hash, daysOf(asked.roles));
       // From exactly the number that it began with: another recovery, a change or a lock in this instant comes first.
       if ((await raiseGeneration(tx, account_id)) !== generation + 1) throw new TooLate();
       if (!(await isStanding(tx, { subject: account_id, generation: generation + 1 }))) throw new TooLate();

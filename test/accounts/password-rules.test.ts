@@ -192,7 +192,7 @@ describe('earlier passwords', () => {
   const change = async (account_id: string, password: string) => {
     const old_hash = (await findPasswordHash(db, account_id)) ?? '';
     const hash = await hashPassword(password);
-    expect(await inTransaction(db, (tx) => replacePassword(tx, account_id, old_hash, hash))).toBe(true);
+    expect(await inTransaction(db, (tx) => replacePassword(tx, account_id, old_hash, hash, 0))).toBe(true);
   };
   const passwords = [1, 2, 3, 4, 5].map((number) => `Kenari-Hijau-${number}${number}!`);
 

@@ -3,7 +3,12 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { createAccount, lockAccount } from '../../src/accounts/account.ts';
-import { findDuePassword, strengthenPassword, writePassword } from '../../src/accounts/password-store.ts';
+import {
+  findDuePassword,
+  findPasswordEnd,
+  strengthenPassword,
+  writePassword,
+} from '../../src/accounts/password-store.ts';
 import { findAccount, findAccountForSignIn, listAddresses } from '../../src/accounts/store.ts';
 import { now } from '../../src/clock.ts';
 import type { Database } from '../../src/database.ts';
@@ -115,6 +120,39 @@ test('a password that somebody else gave, or whose time is over, is due to be re
   await writePassword(db, id, 'another hash');
   expect(await findDuePassword(db, id)).toBeUndefined();
   expect(await findDuePassword(db, randomUUID())).toBeUndefined();
+});
+
+test('a password ends after the days it was given, to the second, and one without days never does', async () => {
+  await writePassword(db, tono, 'hash-of-tono', 90);
+  const { changed_at, expires_at } = await db
+    .selectFrom('passwords')
+    .selectAll()
+    .where('account_id', '=', tono)
+    .executeTakeFirstOrThrow();
+  expect(Number(expires_at) - Number(changed_at)).toBe(90 * 86_400_000);
+  await moveClock(db, 90 * 86_400 - 60);
+  expect(await findDuePassword(db, tono)).toBeUndefined();
+  await moveClock(db, 90 * 86_400 + 60);
+  expect(await findDuePassword(db, tono)).toBe('expired');
+  await writePassword(db, tono, 'the next hash of tono');
+  await moveClock(db, 20 * 365 * 86_400);
+  expect(await findDuePassword(db, tono)).toBeUndefined();
+});
+
+test('the days that a password has left are those of a calendar in the person’s zone', async () => {
+  // The last minute of a day in Jakarta, and by then the next day in Jayapura.
+  const at = (Date.UTC(2027, 2, 4, 16, 59, 0) - Date.now()) / 1000;
+  await moveClock(db, at);
+  await writePassword(db, tono, 'hash-of-tono', 15);
+  const endIn = (zone: string) => findPasswordEnd(db, tono, { within: 14, zone });
+  expect([await endIn('Asia/Jakarta'), await endIn('Asia/Jayapura')]).toEqual([undefined, undefined]);
+  await moveClock(db, at + 120);
+  expect(await endIn('Asia/Jakarta')).toEqual({ days: 14, expires_at: expect.any(Date) });
+  expect(await endIn('Asia/Jayapura')).toBeUndefined();
+  await moveClock(db, at + 15 * 86_400 - 30);
+  expect(await endIn('Asia/Jakarta')).toMatchObject({ days: 0 });
+  await moveClock(db, at + 15 * 86_400 + 30);
+  expect(await endIn('Asia/Jakarta')).toBeUndefined();
 });
 
 test('a person’s mail addresses are listed once each, however they are written', async () => {

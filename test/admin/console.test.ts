@@ -184,3 +184,13 @@ test('without scripts, on a narrow screen, everything is there and nobody is shu
   expectQuiet(plain.page);
   await Promise.all([reader.close(), plain.close()]);
 });
+
+test('a form that is too large comes back with words, and a page that is gone leads to its list', async () => {
+  const admin = await openConsole(gapura, 'admin');
+  const form = await admin.get('/admin/organisations/creation');
+  const large = await admin.submit(form, { name: 'PT Contoh', address: 'x'.repeat(300_000) });
+  expect([large.status, problemsOf(large).join()]).toEqual([413, expect.stringContaining('terlalu besar')]);
+  expect(large.body).toContain('name="npwp"');
+  const gone = await admin.get('/admin/clients/tidak-ada');
+  expect([gone.status, gone.body.includes(`href="${gapura.url}/admin/clients"`)]).toEqual([404, true]);
+});

@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { sql } from 'kysely';
 import { resources } from '../../src/admin/resource.ts';
 import { accounts } from '../../src/admin/resources/accounts.ts';
 import { agencies } from '../../src/admin/resources/agencies.ts';
@@ -12,6 +13,7 @@ import { clients } from '../../src/admin/resources/clients.ts';
 import { directorates } from '../../src/admin/resources/directorates.ts';
 import { initialAccessTokens } from '../../src/admin/resources/initial-access-tokens.ts';
 import { links } from '../../src/admin/resources/links.ts';
+import { mails } from '../../src/admin/resources/mails.ts';
 import { memberships } from '../../src/admin/resources/memberships.ts';
 import { organisations } from '../../src/admin/resources/organisations.ts';
 import { policies } from '../../src/admin/resources/policies.ts';
@@ -21,6 +23,7 @@ import { saveApplication } from '../../src/applications/application.ts';
 import { askApproval } from '../../src/approvals.ts';
 import { submissionSchema, submitClient } from '../../src/clients/submissions.ts';
 import { inTransaction } from '../../src/database.ts';
+import { sendMail } from '../../src/delivery/outbox.ts';
 import { addRequest } from '../../src/links/requests.ts';
 import { addMembership } from '../../src/organisations/directorate.ts';
 import { findOrganisation, saveOrganisation } from '../../src/organisations/organisation.ts';
@@ -178,6 +181,24 @@ const cases: ResourceCase[] = [
     make: async () => 'mail.retention',
     change: (at) => ({ value: 864_000 + at, because: 'Uji kontrak' }),
     derived: ['amount', 'amount_unit', 'is_set', 'changed_at', 'changed_by'],
+  },
+  {
+    resource: mails,
+    async make({ db, gapura: running }, at) {
+      const sent = await inTransaction(db, (tx) =>
+        sendMail(tx, running.jobs, {
+          account_id: null,
+          to: `kontrak_${at}@contoh.example`,
+          language: 'id',
+          template: 'link_removed',
+          values: { name: 'A', application: 'B', username: 'c', time: 'd', support: 'e' },
+        }),
+      );
+      const id = sent.state === 'queued' ? sent.mail_id : '';
+      const over = { given_up_at: sql<Date>`gapura_now()`, because: 'uji' };
+      await db.updateTable('mails').set(over).where('id', '=', id).execute();
+      return id;
+    },
   },
   {
     resource: approvals,

@@ -1,5 +1,6 @@
 /** What every way to recover an account promises: a target always, the same for nobody, a code that reaches its person alone. */
 
+import { randomUUID } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import { findAccount } from '../../src/accounts/store.ts';
 import { now } from '../../src/clock.ts';
@@ -15,7 +16,7 @@ export interface MethodCase {
   able: () => string;
   unable: () => string;
   /** What went out, and was not held back, since the test began. */
-  listSent: () => Promise<{ to: string; secret: string | undefined }[]>;
+  listSent: () => Promise<{ to: string; secret: string | undefined; proof_id: string | null }[]>;
   /** How many jobs were enqueued since then, whether they send anything or not. */
   countJobs: () => Promise<number>;
   /** What nobody who only knows the name may see. */
@@ -25,6 +26,7 @@ export interface MethodCase {
 /** Runs the suite for one leaf. */
 export function testRecoveryMethod({ method, store, able, unable, listSent, countJobs, hidden }: MethodCase): void {
   const code = 'ACDEFGHJ';
+  const proof_id = randomUUID();
   const targetsOf = (account_id: string | undefined, name: string) => method.listTargets(store(), account_id, name);
 
   async function send(account_id: string, name: string): Promise<void> {
@@ -32,9 +34,8 @@ export function testRecoveryMethod({ method, store, able, unable, listSent, coun
     const [target] = await targetsOf(account_id, name);
     const account = target?.id ? await findAccount(db, account_id) : undefined;
     if (!target) throw new Error('no target');
-    await inTransaction(db, (tx) =>
-      method.sendCode(tx, store(), { account, target, code, expires_at: new Date(now().getTime() + 600_000) }),
-    );
+    const expires_at = new Date(now().getTime() + 600_000);
+    await inTransaction(db, (tx) => method.sendCode(tx, store(), { account, target, code, proof_id, expires_at }));
   }
 
   test('has a name, a policy for its place, and stands among the ways', () => {
@@ -68,6 +69,8 @@ export function testRecoveryMethod({ method, store, able, unable, listSent, coun
     const sent = await listSent();
     expect(sent).toHaveLength(1);
     expect(sent[0]?.secret).toBe(code);
+    // Or the code would still be sent when nothing can be done with it.
+    expect(sent[0]?.proof_id).toBe(proof_id);
   });
 
   test('costs the same for nobody, and reaches nobody', async () => {

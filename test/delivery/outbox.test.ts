@@ -18,6 +18,7 @@ import {
   type MailOrder,
   type Message,
   purgeMails,
+  resendMail,
   sendMail,
   writeMail,
 } from '../../src/delivery/outbox.ts';
@@ -25,6 +26,7 @@ import { mail_secrets, mail_templates } from '../../src/delivery/templates.ts';
 import { catalogues, languages } from '../../src/i18n/messages.ts';
 import { type Job, type Jobs, openJobs, type Payloads, work } from '../../src/jobs.ts';
 import { policy } from '../../src/policy/policy.ts';
+import { issueProof, spendProof, voidProofs } from '../../src/proofs.ts';
 import { startWorker } from '../../src/worker.ts';
 import { moveClock, resetClock } from '../support/clock.ts';
 import { startGapura } from '../support/gapura.ts';
@@ -312,6 +314,94 @@ describe('a failure', () => {
   });
 });
 
+describe('a mail with a code whose proof is over before it is sent', () => {
+  const flow = 'alur';
+  const ask = { purpose: 'reset', flow, target: 'uji' } as const;
+  let person: string;
+
+  beforeAll(async () => {
+    person = (await createAccount(db, { username: 'pemulih', full_name: 'Pemulih' })).id;
+  });
+
+  afterEach(() => db.deleteFrom('proofs').execute());
+
+  async function sendCode() {
+    const proof = await inTransaction(db, (tx) => issueProof(tx, keys, { ...ask, subject: person }));
+    const blanks = { name: 'Budi', username: 'budi', time: 'besok', support: 'Meja Bantuan' };
+    const secret = { text: proof.secret, keys, proof_id: proof.id };
+    return { ...proof, mail_id: await send({ template: 'recovery_code', values: blanks, secret }) };
+  }
+  type Sent = Awaited<ReturnType<typeof sendCode>>;
+
+  test.each<[string, (sent: Sent) => Promise<unknown>]>([
+    ['void', () => inTransaction(db, (tx) => voidProofs(tx, { subject: person }))],
+    ['replaced', sendCode],
+    ['spent', ({ secret }) => spendProof(db, keys, { ...ask, secret })],
+    ['used up', () => Promise.all(Array.from({ length: 10 }, () => spendProof(db, keys, { ...ask, secret: 'X' })))],
+    ['expired', () => moveClock(db, 601)],
+    ['purged', () => db.deleteFrom('proofs').execute()],
+  ])('is closed when it is %s, unsent, and its secret is gone', async (_, end) => {
+    const sent = await sendCode();
+    await end(sent);
+    const { channel, given } = makeChannel();
+    await Promise.all(Array.from({ length: 3 }, () => deliver(channel, sent.mail_id)));
+    expect(given).toEqual([]);
+    const closed = { because: 'void', secret: null, sent_at: null, given_up_at: expect.any(Date), taken_until: null };
+    expect(await findMail(sent.mail_id)).toMatchObject(closed);
+    expect(errors).toEqual([]);
+  });
+
+  test('goes while it is open, and is left out at a later try when it is not any more', async () => {
+    const { channel, given } = makeChannel();
+    const { mail_id } = await sendCode();
+    await deliver(channel, mail_id);
+    expect(given.map(({ id }) => id)).toEqual([mail_id]);
+    const late = await sendCode();
+    await expect(deliver(makeChannel(() => busy).channel, late.mail_id)).rejects.toThrow('recipient_451');
+    await moveClock(db, 601);
+    await deliver(channel, late.mail_id);
+    expect(given).toHaveLength(1);
+    expect(await findMail(late.mail_id)).toMatchObject({ because: 'void', tries: 2 });
+  });
+});
+
+describe('a mail that was given up', () => {
+  const refuse: Delivery = { state: 'refused', because: 'recipient_550', permanent: true };
+  const resend = (id: string) => inTransaction(db, (tx) => resendMail(tx, jobs, id));
+
+  test('is opened once, and then goes as the same mail', async () => {
+    const { channel, given } = makeChannel(() => (given.length > 1 ? { state: 'sent' } : refuse));
+    const id = await send();
+    await deliver(channel, id);
+    await sql`DELETE FROM jobs.job`.execute(db);
+    expect([await resend(id), await resend(id)]).toEqual([true, false]);
+    expect(await listJobs()).toEqual([expect.objectContaining({ name: 'mail', data: { mail_id: id } })]);
+    await startWork(channel);
+    await until(async () => (await findMail(id))?.sent_at != null);
+    expect(given.map((message) => message.id)).toEqual([id, id]);
+    expect(await findMail(id)).toMatchObject({ given_up_at: null, because: null, tries: 2 });
+    expect(await resend(id)).toBe(false);
+  });
+
+  test('stays closed where the way again was rolled back, where it carried a secret, and where it never was to go', async () => {
+    const { channel } = makeChannel(() => refuse);
+    const id = await send();
+    const secret = { text: 'AAAA CCCC', keys };
+    const erased = await send({ template: 'recovery_code', secret });
+    for (const one of [id, erased]) await deliver(channel, one);
+    const decoy = await send({ is_decoy: true });
+    await sql`DELETE FROM jobs.job`.execute(db);
+    const undone = inTransaction(db, async (tx) => {
+      await resendMail(tx, jobs, id);
+      throw new Error('undone');
+    });
+    await expect(undone).rejects.toThrow('undone');
+    expect([await resend(erased), await resend(decoy)]).toEqual([false, false]);
+    for (const one of [id, erased, decoy]) expect((await findMail(one))?.given_up_at).toBeInstanceOf(Date);
+    expect(await listJobs()).toEqual([]);
+  });
+});
+
 describe('a mail server that is down', () => {
   test('delays mail and loses none', async () => {
     const { port, close } = await listen();
@@ -446,6 +536,7 @@ function recoveryBlanks() {
   const event = { name, username, time, device: 'Firefox di Linux', network: '192.0.2.0/24', support };
   const changed = { ...event, address: 'sar********@gmail.com' };
   return {
+    new_browser: event,
     password_reset: event,
     recovery_used: event,
     recovery_address_added: changed,

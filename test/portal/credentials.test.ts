@@ -21,6 +21,7 @@ import {
   type TestGapura,
 } from '../support/gapura.ts';
 import { type Answer, findForm, type HttpVisitor, newHttpVisitor } from '../support/http.ts';
+import { setTestPolicy } from '../support/policy.ts';
 import { authorize, followTo, openParty, type TestParty } from '../support/relying-party.ts';
 import { storm } from '../support/storm.ts';
 
@@ -160,6 +161,28 @@ describe('a change', () => {
     const second = await party.begin();
     const returned = await authorize(budi, second.address, party.redirect_uri);
     expect((await party.redeem(returned, second.checks)).claims()?.sub).toBe(ids.budi);
+  });
+
+  test('ends the new password after the days that the policy of the person’s roles gives, and sets none for 0', async () => {
+    const { db } = gapura;
+    const days = async (account_id: string) => {
+      const { changed_at, expires_at } = await rowOf(account_id);
+      return expires_at && (Number(expires_at) - Number(changed_at)) / 86_400_000;
+    };
+    expect(await days(ids.budi)).toBeNull();
+    await setTestPolicy(db, 'password.trader_days', 30);
+    await change(budi);
+    expect(await days(ids.budi)).toBe(30);
+    const long_password = 'kuda baterai senja kertas';
+    const officer = await newSignedInVisitor(gapura.url, 'petugas');
+    expect((await change(officer, { new_password: long_password, confirm_password: long_password })).status).toBe(200);
+    expect(await days(ids.petugas)).toBe(90);
+    await setTestPolicy(db, 'password.trader_days', 0);
+    const other = 'Kenari-Hijau-78!';
+    await change(budi, { old_password: new_password, new_password: other, confirm_password: other });
+    expect(await days(ids.budi)).toBeNull();
+    await writePassword(db, ids.petugas, await hashPassword(demo_password));
+    await setTestPolicy(db, 'password.trader_days', 90);
   });
 
   test('is one event, and a mail to every address of the person with the time in their zone', async () => {

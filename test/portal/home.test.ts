@@ -2,8 +2,9 @@
 
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { moveClock, resetClock } from '../support/clock.ts';
-import { readFacts } from '../support/facts.ts';
+import { readFacts, readText } from '../support/facts.ts';
 import { newSignedInVisitor, startGapura, type TestGapura } from '../support/gapura.ts';
+import { findAccountId } from '../support/nodes.ts';
 
 let gapura: TestGapura;
 
@@ -69,7 +70,30 @@ test('says what is empty, and what a person without an organisation can do', asy
   const admin = (await (await newSignedInVisitor(gapura.url, 'admin')).get('/portal')).body;
   expect(readFacts(admin)).not.toHaveProperty('organisation.NPWP');
   expect(admin).toContain('Akun Anda belum terhubung dengan perusahaan.');
-  expect(admin).toContain('<strong>admin</strong> [administrator]');
+  expect(admin).toContain('<strong>admin</strong> [Administrator]');
+});
+
+test('warns of a password that ends, in its last fourteen days', async () => {
+  const at = Date.UTC(2027, 2, 4, 3, 0, 0);
+  await moveClock(gapura.db, (at - Date.now()) / 1000);
+  const budi = await findAccountId(gapura, 'budi');
+  const setEnd = (expires_at: Date | null) =>
+    gapura.db.updateTable('passwords').set({ expires_at }).where('account_id', '=', budi).execute();
+  try {
+    const visitor = await newSignedInVisitor(gapura.url, 'budi');
+    const warning = async (days: number, query = '') => {
+      await setEnd(new Date(at + days * 86_400_000 + 3_600_000));
+      return readText(/<p class="notice warn">.*?<\/p>/s.exec((await visitor.get(`/portal${query}`)).body)?.[0] ?? '');
+    };
+    expect(await warning(15)).toBe('');
+    expect(await warning(14)).toBe('Kata sandi Anda akan berakhir dalam 14 hari (18 Maret 2027). Ganti kata sandi');
+    expect(await warning(1, '?lang=en')).toBe('Your password ends on 5 March 2027. Days left: 1. Change the password');
+    expect(await warning(0, '?lang=id')).toContain('berakhir hari ini (Kamis, 04 Maret 2027 pukul 11.00 WIB).');
+  } finally {
+    await setEnd(null);
+    await resetClock(gapura.db);
+    await gapura.db.deleteFrom('limits').execute();
+  }
 });
 
 test('shows Tono his own and nothing of Budi’s', async () => {

@@ -14,6 +14,8 @@ export interface WaitingMail {
   html: string;
   /** The code without its gap, or the link. */
   secret: string | undefined;
+  /** What it is brought for. */
+  proof_id: string | null;
 }
 
 /** The mails that will be sent, the oldest first; decoys are not among them. */
@@ -32,7 +34,8 @@ export async function listMails(
     const secret = row.secret === null ? undefined : open(mailKeys(config), row.secret, `mails.secret ${row.id}`);
     const { language, values } = row;
     const words = writeMail({ template: row.template as MailTemplate, language, values }, secret);
-    return { id: row.id, to: row.to_address, template: row.template, ...words, secret: secret?.replaceAll(' ', '') };
+    const { id, template, proof_id, to_address: to } = row;
+    return { id, to, template, proof_id, ...words, secret: secret?.replaceAll(' ', '') };
   });
 }
 

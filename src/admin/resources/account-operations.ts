@@ -19,6 +19,7 @@ import {
   invitationsOf,
   isAdministrator,
   judge,
+  mayLift,
   mayTouch,
   type Person,
   refuseTaken,
@@ -51,13 +52,9 @@ const change: Operation = {
 
 const given_locks = ['locked', 'disabled', 'frozen'] as const;
 
-/** A company locks its people and opens what it locked; what the gateway closed for a reason of its own, the gateway opens. */
-const company_locks: readonly string[] = ['locked', 'dormant'];
-
-function mayDecide(desk: Desk, kind: string): boolean {
-  if (kind === 'revoked') return isAdministrator(desk);
-  return reachOfActor(desk.actor, 'accounts:lock') === 'everything' || company_locks.includes(kind);
-}
+/** A company locks its people; to close an account for a reason of its own is the gateway's. */
+const maySet = (desk: Desk, kind: (typeof given_locks)[number]) =>
+  kind === 'locked' || reachOfActor(desk.actor, 'accounts:lock') === 'everything';
 
 const lock: Operation = {
   name: 'lock',
@@ -71,7 +68,7 @@ const lock: Operation = {
   async run(tx, desk, input, entry) {
     const { id, locks, roles: held } = entry as Person;
     const values = input as { lock: (typeof given_locks)[number]; because: string };
-    if (!mayDecide(desk, values.lock)) return { state: 'refused', errors: { lock: 'errors.account.lock_of_gateway' } };
+    if (!maySet(desk, values.lock)) return { state: 'refused', errors: { lock: 'errors.account.lock_of_gateway' } };
     if (locks.includes(values.lock)) return { state: 'refused', errors: { lock: 'errors.account.lock_stands' } };
     if (held.includes('administrator') && !(await hasOtherAdministrator(tx, id)))
       return { state: 'refused', errors: { form: 'errors.account.last_administrator' } };
@@ -92,7 +89,9 @@ const unlock: Operation = {
   begin: async (_desk, entry) => ({ lock: (entry as Person | undefined)?.locks[0] }),
   async judge(tx, desk, input, entry) {
     const against = await judge(tx, desk, input, entry);
-    return against ?? (mayDecide(desk, String(input.lock)) ? undefined : { lock: 'errors.account.lock_of_gateway' });
+    if (against) return against;
+    const may_lift = await mayLift(tx, desk, (entry as Person).id, String(input.lock));
+    return may_lift ? undefined : { lock: 'errors.account.lock_of_gateway' };
   },
   four_eyes: (entry) =>
     (entry as Person).roles.includes('administrator') ? 'four_eyes.administrator_unlock' : undefined,

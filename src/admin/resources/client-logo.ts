@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { largest_logo, saveLogo } from '../../clients/logos.ts';
 import type { Operation } from '../resource.ts';
-import { isOurs } from './client-registration.ts';
+import { isInHand } from './client-registration.ts';
 
 export const logo: Operation = {
   name: 'logo',
@@ -15,7 +15,7 @@ export const logo: Operation = {
       .max(Math.ceil(largest_logo / 3) * 4, 'errors.client.logo_large')
       .meta({ file: true }),
   }),
-  applies: isOurs,
+  applies: isInHand,
   async run(tx, _desk, { picture }, entry) {
     const id = String(entry?.id);
     const kept = await saveLogo(tx, id, Buffer.from(String(picture), 'base64'));

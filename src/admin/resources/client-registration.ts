@@ -1,13 +1,16 @@
 /** A client is registered from a preset, or changed: the engine's rules after ours, and what only an administrator gives. */
 
+import type { Selectable } from 'kysely';
 import type { z } from 'zod';
 import { changeClient, createClient } from '../../clients/client.ts';
 import { type ClientValues, clientSchema, readRegistration } from '../../clients/metadata.ts';
 import { type ClientPreset, client_presets, presets } from '../../clients/presets.ts';
 import { signsWithSecret, usesSecret } from '../../clients/secret-use.ts';
 import { issueClientSecret } from '../../clients/secrets.ts';
+import { reachesInterface } from '../../clients/trust.ts';
 import type { Transaction } from '../../database.ts';
 import { api_scopes } from '../../permissions.ts';
+import type { Clients } from '../../tables.ts';
 import { reachOfActor } from '../operation.ts';
 import type { Desk, Entry, Operation, Outcome, Said } from '../resource.ts';
 
@@ -26,6 +29,17 @@ const changeSchema = clientSchema.omit({ client_id: true });
 /** Whether it is one that people here look after; the release's own change with the release. */
 export function isOurs({ origin }: Entry): boolean {
   return origin !== 'own';
+}
+
+/** Whether it reaches the interface for programs, and whoever acts may not give that: to touch it would be to take it. */
+export function isBeyond(entry: Entry, { actor }: Desk): boolean {
+  const { api_role, metadata } = entry as unknown as Selectable<Clients>;
+  return reachOfActor(actor, 'clients:trust') !== 'everything' && reachesInterface({ api_role, metadata });
+}
+
+/** Whether whoever acts may do anything to it. */
+export function isInHand(entry: Entry, desk: Desk): boolean {
+  return isOurs(entry) && !isBeyond(entry, desk);
 }
 
 /** Whether a secret opens it, or signs for it. */
@@ -68,7 +82,7 @@ export const change: Operation = {
   permission: 'clients:write',
   is_weighty: true,
   input: changeSchema,
-  applies: isOurs,
+  applies: isInHand,
   begin: async (_desk, entry) => valuesOf(entry),
   place: placeOf,
   four_eyes(entry, input) {

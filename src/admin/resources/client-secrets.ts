@@ -4,9 +4,9 @@ import { z } from 'zod';
 import { endClientSecret, issueClientSecret, listClientSecrets } from '../../clients/secrets.ts';
 import { formatDateTime } from '../../i18n/dates.ts';
 import type { Desk, Entry, Operation, Option } from '../resource.ts';
-import { hasSecret, isOurs } from './client-registration.ts';
+import { hasSecret, isInHand } from './client-registration.ts';
 
-const canHaveSecret = (entry: Entry) => isOurs(entry) && hasSecret(entry);
+const canHaveSecret = (entry: Entry, desk: Desk) => isInHand(entry, desk) && hasSecret(entry);
 
 export const secret: Operation = {
   name: 'secret',

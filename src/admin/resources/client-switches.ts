@@ -5,7 +5,7 @@ import { deleteClient, disableClient, enableClient, type Switched } from '../../
 import { describeImpact } from '../../clients/impact.ts';
 import type { Transaction } from '../../database.ts';
 import type { Desk, Entry, Operation, Outcome, Said } from '../resource.ts';
-import { isOurs } from './client-registration.ts';
+import { isInHand } from './client-registration.ts';
 
 const switching = {
   kind: 'act',
@@ -18,7 +18,7 @@ export const disabling: Operation = {
   ...switching,
   name: 'disabling',
   input: z.object({ because: z.string().trim().min(3, 'errors.client.reason').max(500, 'errors.too_long') }),
-  applies: (entry) => isOurs(entry) && entry.active === true,
+  applies: (entry, desk) => isInHand(entry, desk) && entry.active === true,
   warn: describeBreakage,
   async run(tx, { actor, engine }, { because }, entry) {
     const id = String(entry?.id);
@@ -30,7 +30,7 @@ export const disabling: Operation = {
 export const enabling: Operation = {
   ...switching,
   name: 'enabling',
-  applies: (entry) => isOurs(entry) && entry.active === false,
+  applies: (entry, desk) => isInHand(entry, desk) && entry.active === false,
   async run(tx, { engine }, _input, entry) {
     const id = String(entry?.id);
     return tell(await enableClient(tx, id, engine.endGrantsOfClient), id);
@@ -41,7 +41,7 @@ export const removal: Operation = {
   ...switching,
   name: 'removal',
   kind: 'remove',
-  applies: isOurs,
+  applies: isInHand,
   warn: describeBreakage,
   async run(tx, { engine }, _input, entry) {
     const id = String(entry?.id);

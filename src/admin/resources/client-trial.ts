@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { api_scopes } from '../../permissions.ts';
 import type { Operation } from '../resource.ts';
+import { isInHand } from './client-registration.ts';
 
 export const trial: Operation = {
   name: 'trial',
@@ -16,7 +17,7 @@ export const trial: Operation = {
     trial_prompt: z.enum(['none', 'login', 'consent', 'select_directorate']).nullish(),
     trial_acr_values: z.string().trim().max(200, 'errors.too_long').nullish(),
   }),
-  applies: ({ active, origin }) => active === true && origin !== 'own',
+  applies: (entry, desk) => isInHand(entry, desk) && entry.active === true,
   begin: async (_desk, entry) => ({
     trial_scope: ((entry?.scope ?? ['openid']) as string[]).filter((scope) => !api_scopes.includes(scope)).join(' '),
   }),

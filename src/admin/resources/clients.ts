@@ -11,7 +11,7 @@ import { moment } from '../fields.ts';
 import type { Entry, Resource } from '../resource.ts';
 import { activeFilter, listAgencyOptions } from './agencies.ts';
 import { logo } from './client-logo.ts';
-import { change, creation } from './client-registration.ts';
+import { change, creation, isBeyond, isOurs } from './client-registration.ts';
 import { listLiveSecrets, secret, secretEnd } from './client-secrets.ts';
 import { disabling, enabling, removal } from './client-switches.ts';
 import { trial } from './client-trial.ts';
@@ -69,6 +69,7 @@ export const clients: Resource = {
     },
   },
   title: ({ client_name, id }) => String(client_name ?? id),
+  describe: (entry, desk) => (isOurs(entry) && isBeyond(entry, desk) ? 'admin.clients.beyond' : undefined),
   picture: ({ logo: address }) => (typeof address === 'string' ? address : undefined),
   options: { agencies: (desk) => listAgencyOptions(desk, 'clients:write'), live_secrets: listLiveSecrets },
   operations: [creation, change, trial, secret, secretEnd, logo, disabling, enabling, removal],

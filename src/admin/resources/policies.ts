@@ -3,6 +3,7 @@
 import { sql } from 'kysely';
 import { z } from 'zod';
 import type { Database, Transaction } from '../../database.ts';
+import { roles } from '../../permissions.ts';
 import {
   isPolicyKey,
   policies as keys,
@@ -17,6 +18,8 @@ import { moment } from '../fields.ts';
 import type { Desk, Entry, Outcome, Resource } from '../resource.ts';
 
 const entry = z.object({
+  /** The key, and for an exception its place. */
+  id: z.string(),
   key: z.string(),
   value: z.union([z.number(), z.boolean(), z.string()]),
   unit: z.string(),
@@ -93,6 +96,8 @@ export const policies: Resource = {
       applies: ({ key, scope_id }) => scope_id === null && narrowerOf(String(key)).length > 0,
       async run(tx, desk, input, found) {
         const scope = { kind: input.scope as ScopeKind, id: String(input.scope_id) };
+        if (!(await isPlace(tx, scope.kind, scope.id)))
+          return { state: 'refused', errors: { scope_id: 'errors.policy.place' } };
         const outcome = await setPolicy(tx, {
           ...changeOf(desk, found as Entry, input),
           scope,
@@ -137,6 +142,19 @@ function select(db: Database) {
       WHERE v.scope_kind <> 'system')`.as('p'),
     )
     .selectAll();
+}
+
+/** Whether there is such a place; a value for one that nobody ever asks about would only look like one that holds. */
+async function isPlace(tx: Transaction, kind: ScopeKind, id: string): Promise<boolean> {
+  if (kind === 'role') return roles.some((role) => role === id);
+  const found = {
+    organisation: sql`organisations WHERE id::text = ${id}`,
+    agency: sql`agencies WHERE code = ${id}`,
+    application: sql`applications WHERE id = ${id}`,
+    system: sql`agencies WHERE false`,
+  }[kind];
+  const { rows } = await sql`SELECT 1 FROM ${found}`.execute(tx);
+  return rows.length > 0;
 }
 
 const longer: [unit: string, seconds: number][] = [

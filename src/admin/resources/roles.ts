@@ -16,14 +16,13 @@ import {
   type RoleAssignment,
   roles as role_names,
   role_places,
-  staff_roles,
   takeRole,
 } from '../../permissions.ts';
 import { moment } from '../fields.ts';
 import { reachOfActor } from '../operation.ts';
 import type { Desk, Entry, Operation, Resource, Said } from '../resource.ts';
 import { noteRole, tellPerson } from './account-letters.ts';
-import { isAdministrator } from './account-rules.ts';
+import { isKeptFrom, isReached } from './account-rules.ts';
 import { listAgencyOptions } from './agencies.ts';
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -68,20 +67,8 @@ async function judgeCreation(tx: Transaction, desk: Desk, input: unknown): Promi
   const misplaced = findMisplaced(values.role, at);
   if (misplaced) return { [misplaced]: `errors.role.${misplaced}_${role_places[values.role]}` };
   if (!mayGive(desk.actor.roles, { role: values.role, ...at })) return { role: 'errors.role.not_yours' };
-  if (!account_id) return { account: 'errors.role.account_unknown' };
-  return judgePerson(tx, desk, account_id, at.organisation_id);
-}
-
-/** Whoever is not an administrator gives roles to nobody of the staff, and in a company only to its own people. */
-async function judgePerson(tx: Transaction, desk: Desk, account_id: string, organisation_id: string | null) {
-  if (isAdministrator(desk)) return undefined;
-  const { rows } = await sql<{ is_staff: boolean; is_there: boolean }>`SELECT
-    EXISTS (SELECT FROM role_assignments WHERE account_id = ${account_id} AND role = ANY (${[...staff_roles]})) AS is_staff,
-    EXISTS (SELECT FROM account_organisations
-      WHERE account_id = ${account_id} AND organisation_id = ${organisation_id}) AS is_there`.execute(tx);
-  // Of another company's people nobody learns here that they have an account.
-  if (organisation_id !== null && !rows[0]?.is_there) return { account: 'errors.role.account_unknown' };
-  return rows[0]?.is_staff ? { account: 'errors.account.staff' } : undefined;
+  if (!account_id || !(await isReached(tx, desk, account_id, at))) return { account: 'errors.role.account_unknown' };
+  return (await isKeptFrom(tx, desk, account_id)) ? { account: 'errors.account.staff' } : undefined;
 }
 
 const creation: Operation = {
@@ -137,8 +124,7 @@ const removal: Operation = {
     const { account_id, role } = entry as Entry & RoleAssignment;
     // By a slip nobody gives up what only somebody else could give back.
     if (role === 'administrator' && account_id === desk.actor.account_id) return { form: 'errors.role.own' };
-    const against = await judgePerson(tx, desk, account_id, null);
-    return against && { form: against.account };
+    return (await isKeptFrom(tx, desk, account_id)) ? { form: 'errors.account.staff' } : undefined;
   },
   four_eyes: () => 'four_eyes.role',
   async run(tx, desk, _input, entry) {

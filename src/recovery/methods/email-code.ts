@@ -22,7 +22,7 @@ export const emailCode: RecoveryMethod = {
     }));
   },
 
-  async sendCode(tx, { jobs, mail_keys, support, zone }, { account, target, code, expires_at }) {
+  async sendCode(tx, { jobs, mail_keys, support, zone }, { account, target, code, proof_id, expires_at }) {
     const { language, time_zone } = account ?? { language: 'id', time_zone: zone };
     await sendMail(tx, jobs, {
       account_id: account?.id ?? null,
@@ -35,7 +35,7 @@ export const emailCode: RecoveryMethod = {
         time: formatDateTime(language, expires_at, time_zone),
         support,
       },
-      secret: { text: `${code.slice(0, 4)} ${code.slice(4)}`, keys: mail_keys },
+      secret: { text: `${code.slice(0, 4)} ${code.slice(4)}`, keys: mail_keys, proof_id },
       is_decoy: account === undefined,
     });
   },

@@ -4,10 +4,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { sql } from 'kysely';
 import { createAccount } from '../../../src/accounts/account.ts';
 import { findOrganisation } from '../../../src/organisations/organisation.ts';
-import type { Role } from '../../../src/permissions.ts';
+import { grantRole, type Role } from '../../../src/permissions.ts';
 import { addOfficer, openConsole } from '../../support/desk.ts';
 import { signIn, startGapura, type TestGapura } from '../../support/gapura.ts';
 import { type HttpVisitor, newHttpVisitor } from '../../support/http.ts';
+import { findAccountId } from '../../support/nodes.ts';
 
 let gapura: TestGapura;
 const visitors = new Map<string, HttpVisitor>();
@@ -130,13 +131,18 @@ afterAll(() => gapura.stop());
 const addressOf = (target: string, operation: string) =>
   `/admin/accounts/${people.get(target)}${operation === 'look' ? '' : `/${operation}`}`;
 
+/** A lock that somebody set, or the house itself. */
+async function lockBy(username: string | undefined, account_id: string, kind: 'locked' | 'dormant' = 'locked') {
+  const locked_by = username ? await findAccountId(gapura, username) : null;
+  await gapura.db.insertInto('account_locks').values({ account_id, kind, because: 'uji', locked_by }).execute();
+}
+
 /** Sends the operation with nothing but its address and values, as somebody would who was never shown its form. */
 async function attempt(username: string, target: (typeof targets)[number], operation: (typeof operations)[number]) {
   const visitor = visitors.get(username) as HttpVisitor;
   const { db } = gapura;
   const account_id = people.get(target) as string;
-  if (operation === 'unlock')
-    await db.insertInto('account_locks').values({ account_id, kind: 'locked', because: 'uji' }).execute();
+  if (operation === 'unlock') await lockBy('sari', account_id);
   const { version } = await db
     .selectFrom('accounts')
     .select('version')
@@ -242,6 +248,48 @@ test('a company closes nobody whom another company needs as well, and opens noth
   expect((await sari.post(`${address}/sessions-end`, values['sessions-end'])).status).toBe(422);
   expect((await layanan.post(`${address}/lock`, values.lock)).status).toBe(200);
   await sql`DELETE FROM account_organisations WHERE account_id = ${id} AND organisation_id = ${other?.id}`.execute(db);
+});
+
+test('a company lifts what its own administrators set, and nothing that the gateway, the house or another company did', async () => {
+  const { db } = gapura;
+  const id = people.get('colleague') as string;
+  const company = async (npwp: string) => ({ organisation_id: (await findOrganisation(db, npwp))?.id as string });
+  const own = await company('0000001016000000');
+  await addOfficer(gapura, 'sari_kedua', 'company_administrator', own);
+  await addOfficer(gapura, 'sari_asing', 'company_administrator', await company('0000001024000000'));
+  const both = await addOfficer(gapura, 'sari_petugas', 'company_administrator', own);
+  await grantRole(db, both, 'service_desk');
+  const statuses: Record<string, number> = {};
+  for (const [who, by, kind] of [
+    ['colleague', 'sari_kedua', 'locked'],
+    ['foreign company', 'sari_asing', 'locked'],
+    ['both', 'sari_petugas', 'locked'],
+    ['service desk', 'layanan', 'locked'],
+    ['administrator', 'admin', 'locked'],
+    ['trader', 'tono', 'locked'],
+    ['house', undefined, 'locked'],
+    ['dormant', undefined, 'dormant'],
+  ] as const) {
+    await lockBy(by, id, kind);
+    const answer = await (visitors.get('sari') as HttpVisitor).post(`/admin/accounts/${id}/unlock`, {
+      lock: kind,
+      because: 'Sudah jelas',
+    });
+    statuses[who] = answer.status;
+    const left = await db.selectFrom('account_locks').select('kind').where('account_id', '=', id).execute();
+    expect([who, left.length]).toEqual([who, answer.status === 200 ? 0 : 1]);
+    if (answer.status !== 200) expect([who, answer.body.includes('petugas Gapura')]).toEqual([who, true]);
+    await db.deleteFrom('account_locks').execute();
+  }
+  const refused = {
+    'foreign company': 422,
+    both: 422,
+    'service desk': 422,
+    administrator: 422,
+    trader: 422,
+    house: 422,
+  };
+  expect(statuses).toEqual({ colleague: 200, dormant: 200, ...refused });
 });
 
 test('whoever is nobody’s officer gets no list, and a new account is in nobody’s reach by accident', async () => {

@@ -328,6 +328,45 @@ describe('for programs', () => {
     expect(away.status).toBe(403);
   });
 
+  test.each([
+    ['the role of an administrator', { api_role: 'administrator' }],
+    ['the role of an officer', { api_role: 'agency_officer' }],
+    ['a wide scope', { scope: ['openid', 'admin:write'] }],
+    ['a narrow scope', { scope: ['openid', 'links:read'] }],
+  ])('an officer may look at a client with %s, and do nothing to it', async (kind, trust) => {
+    const id = `dipercaya-${kind.replaceAll(' ', '-')}`;
+    const service = { grant_types: ['authorization_code', 'client_credentials'], first_party: false };
+    const { version } = await make(id, { agency_code: 'BPOM', ...service, ...trust });
+    const live = (await admin('GET', `/clients/${id}/secrets`)).body.items;
+    const picture = png(100, 100).toString('base64');
+    const petugas = await openConsole(gapura, 'petugas');
+    const page = await petugas.get(`/admin/clients/${id}`);
+    expect([page.status, page.body.includes('id="op-')]).toEqual([200, false]);
+    expect(page.body).toContain('hanya administrator');
+    const orders: [string, object][] = [
+      ['secret', {}],
+      ['secret-end', { secret_id: live[0].id }],
+      ['disabling', { because: 'Coba-coba' }],
+      ['logo', { picture }],
+    ];
+    for (const [name, input] of orders)
+      expect([name, (await officer('POST', `/clients/${id}/${name}`, input)).status]).toEqual([name, 409]);
+    const change = { redirect_uris: ['https://pencuri.example/'] };
+    const if_match = { 'if-match': `"${version}"` };
+    expect((await officer('PATCH', `/clients/${id}`, change, if_match)).status).toBe(409);
+    expect((await officer('DELETE', `/clients/${id}`, undefined, if_match)).status).toBe(409);
+    for (const name of ['change', 'secret', 'secret-end', 'logo', 'disabling', 'removal', 'trial'])
+      expect([name, (await petugas.post(`/admin/clients/${id}/${name}`, {})).status]).toEqual([name, 409]);
+    expect((await admin('GET', `/clients/${id}/secrets`)).body.items).toEqual(live);
+    // Nor to switch it on again, once an administrator has switched it off.
+    await admin('POST', `/clients/${id}/disabling`, { because: 'Rahasianya bocor' });
+    expect((await officer('POST', `/clients/${id}/enabling`, {})).status).toBe(409);
+    expect((await petugas.post(`/admin/clients/${id}/enabling`, {})).status).toBe(409);
+    expect((await admin('GET', `/clients/${id}`)).body).toMatchObject({ active: false, redirect_uris: [returns] });
+    const visitor = await openConsole(gapura, 'admin');
+    expect((await visitor.get(`/admin/clients/${id}`)).body).toContain('id="op-enabling"');
+  });
+
   test('new addresses wait for a second officer where the policy says so, other changes do not', async () => {
     await make('empat-mata', { agency_code: 'BPOM' });
     await addOfficer(gapura, 'rekan', 'administrator');

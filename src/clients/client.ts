@@ -1,13 +1,14 @@
 /** The relying applications as they are registered: made, changed, switched off and removed, each version once. */
 
-import { type Insertable, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Config } from '../config.ts';
 import { deriveKeys } from '../crypto.ts';
 import type { Database, Transaction } from '../database.ts';
-import type { Clients } from '../tables.ts';
 import type { Refusals } from './addresses.ts';
+import { bumped, columnsOf, is_changed } from './columns.ts';
 import { ownMetadata } from './engine-client.ts';
 import { asValidated, findRefusals, type Validate } from './engine-rules.ts';
+import { keepRemoved, lockClientId, wasRemoved } from './removed.ts';
 
 /** A client as it is registered: its metadata in the words of OpenID Connect Dynamic Registration, and what we add. */
 export interface ClientRegistration {
@@ -52,7 +53,7 @@ export type Registered =
   | { state: 'conflict' }
   | { state: 'unknown' };
 
-/** Registers a client: our rules, then the engine's, then the row; an id that is taken is refused beside its field. */
+/** Registers a client: our rules, then the engine's, then the row; an id that is or ever was taken is refused beside its field. */
 export async function createClient(
   tx: Transaction,
   registration: ClientRegistration,
@@ -60,6 +61,10 @@ export async function createClient(
 ): Promise<Registered> {
   const errors = await findRefusals(tx, registration, validate);
   if (errors) return { state: 'refused', errors };
+  await lockClientId(tx, registration.id);
+  if (await wasRemoved(tx, registration.id)) {
+    return { state: 'refused', errors: { client_id: 'errors.client.id_removed' } };
+  }
   const row = await tx
     .insertInto('clients')
     .values({ id: registration.id, origin: registration.origin ?? 'console', ...columnsOf(registration) })
@@ -157,14 +162,16 @@ export async function enableClient(tx: Transaction, id: string, endGrants: EndGr
   return { state: 'done' };
 }
 
-/** Removes a client with its secrets and logo; applications that pointed at it stay, and have none. */
+/** Removes a client with its secrets and logo, its id for ever; applications that pointed at it stay, and have none. */
 export async function deleteClient(tx: Transaction, id: string, endGrants: EndGrants): Promise<Switched> {
+  await lockClientId(tx, id);
   const { numDeletedRows } = await tx
     .deleteFrom('clients')
     .where('id', '=', id)
     .where('origin', '<>', 'own')
     .executeTakeFirst();
   if (numDeletedRows === 0n) return { state: 'refused', because: await whyNot(tx, id) };
+  await keepRemoved(tx, id);
   await endGrants(tx, id);
   return { state: 'done' };
 }
@@ -202,13 +209,16 @@ export async function saveDynamicClient(
 
 /** Removes a client that registered itself, or only if nobody ever let it in; false when there is none to remove. */
 export async function deleteDynamicClient(tx: Transaction, id: string, { only_unused = false } = {}): Promise<boolean> {
+  await lockClientId(tx, id);
   const { numDeletedRows } = await tx
     .deleteFrom('clients')
     .where('id', '=', id)
     .where('origin', '=', 'dynamic')
     .$if(only_unused, (query) => query.where('authorized_at', 'is', null))
     .executeTakeFirst();
-  return numDeletedRows === 1n;
+  if (numDeletedRows === 0n) return false;
+  await keepRemoved(tx, id);
+  return true;
 }
 
 /** Notes that a person let a client in that registered itself; from then on it is no longer one that nobody uses. */
@@ -226,24 +236,3 @@ async function whyNot(tx: Transaction, id: string): Promise<'unknown' | 'own' | 
   const row = await tx.selectFrom('clients').select('origin').where('id', '=', id).executeTakeFirst();
   return row ? (row.origin === 'own' ? 'own' : 'already') : 'unknown';
 }
-
-function columnsOf(registration: ClientRegistration) {
-  return {
-    metadata: JSON.stringify(registration.metadata),
-    agency_code: registration.agency_code ?? null,
-    first_party: registration.first_party ?? false,
-    directorate_required: registration.directorate_required ?? false,
-    link_required: registration.link_required ?? false,
-    form_action_origins: registration.form_action_origins ?? [],
-    api_role: registration.api_role ?? null,
-    fapi: registration.fapi ?? false,
-  } satisfies Partial<Insertable<Clients>>;
-}
-
-const bumped = { version: sql<number>`clients.version + 1`, updated_at: sql<Date>`gapura_now()` };
-
-const own_columns = [...Object.keys(columnsOf({ id: '', metadata: {} })), 'origin'];
-
-// Writing what stands already is no new version.
-const is_changed = sql<boolean>`(${sql.join(own_columns.map((name) => sql.ref(`clients.${name}`)))})
-  IS DISTINCT FROM (${sql.join(own_columns.map((name) => sql.ref(`excluded.${name}`)))})`;

@@ -4,6 +4,7 @@ import type { Selectable } from 'kysely';
 import { z } from 'zod';
 import { api_scopes } from '../permissions.ts';
 import type { Clients } from '../tables.ts';
+import { plain_text } from '../text.ts';
 import { checkOrigin, checkRedirectAddress, checkWebAddress, most_addresses } from './addresses.ts';
 import type { ClientRegistration } from './client.ts';
 import { checkPublicKeys } from './public-keys.ts';
@@ -42,13 +43,12 @@ function refuseBy<T>(check: (value: T) => string | undefined) {
   };
 }
 
-// Invisible and direction-changing characters would let a name look like another on the page that asks for a password.
 const name = z
   .string()
   .trim()
   .min(1)
   .max(100, 'errors.client.name_long')
-  .regex(/^[^\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]*$/u, 'errors.client.name_characters');
+  .regex(plain_text, 'errors.client.name_characters');
 const web_address = z.string().superRefine(refuseBy(checkWebAddress));
 // Whether a scheme of its own is allowed is known only with the kind of application (rules.ts).
 const redirect_address = z.string().superRefine(refuseBy((address: string) => checkRedirectAddress(address, true)));

@@ -63,7 +63,7 @@ export async function submitClient(
   validate: Validate,
 ): Promise<Submitted> {
   const errors = await findRefusals(tx, registrationOf({ preset, name, wishes, agency_code }, 'usulan'), validate);
-  if (errors) return { state: 'refused', errors };
+  if (errors) return { state: 'refused', errors: placeKeys(errors) };
   // One after the other for each person, so that each counts those before it.
   await sql`SELECT pg_advisory_xact_lock(hashtextextended(${`client submissions ${account_id}`}, 0))`.execute(tx);
   const { waiting } = await tx
@@ -88,6 +88,11 @@ export async function submitClient(
       values: { client: name },
     });
   return { state: 'submitted', id };
+}
+
+/** Keys are not pasted into a submission: where they are missing, their address is. */
+function placeKeys({ jwks, ...errors }: Refusals): Refusals {
+  return jwks ? { jwks_uri: 'errors.submission.needs_keys', ...errors } : errors;
 }
 
 /** The submissions of some agencies, the latest first. */

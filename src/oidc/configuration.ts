@@ -18,7 +18,7 @@ import { runningTrial } from './internals.ts';
 import { nameBySector } from './pairwise.ts';
 import type { EngineParts } from './provider.ts';
 import { questions } from './questions.ts';
-import { refusePrivateHosts, registration_token_lifetime, registrationFeatures } from './registration.ts';
+import { checkBesideEngine, registration_token_lifetime, registrationFeatures } from './registration.ts';
 import { askSignOut, showSignedOut } from './session.ts';
 import { admitTrial } from './trial-entry.ts';
 
@@ -49,7 +49,7 @@ export function configure({ config, db, clients, fetch, renderError }: EnginePar
     cookies: cookies(config),
     discovery: { service_documentation: `${config.url}/`, ui_locales_supported: ['id', 'en'] },
     enabledJWA: encryption,
-    extraClientMetadata: { properties: [...ownMetadata, ...spokenMetadata], validator: refusePrivateHosts(config) },
+    extraClientMetadata: { properties: [...ownMetadata, ...spokenMetadata], validator: checkBesideEngine(config) },
     extraTokenClaims: (ctx, token) =>
       'scope' in token && hasScope(token.scope, 'directorate') ? tellDirectorate(ctx) : undefined,
     features: {

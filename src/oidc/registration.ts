@@ -112,6 +112,15 @@ function checkMetadata({ oidc }: KoaContextWithOIDC, metadata: ClientMetadata): 
   metadata.scope ??= scopes.join(' ');
   if (typeof metadata.scope === 'string' && metadata.scope.split(' ').some((scope) => !scopes.includes(scope)))
     throw invalid(`scope can only contain ${scopes.join(', ')}`);
+  // What it could never have is left out (RFC 7591 section 2), or our own rules would refuse its next change.
+  const grants = [metadata.grant_types ?? 'authorization_code'].flat();
+  if (typeof metadata.scope === 'string' && !grants.includes('refresh_token')) {
+    metadata.scope = metadata.scope
+      .split(' ')
+      .filter((scope) => scope !== 'offline_access')
+      .join(' ');
+    if (metadata.scope === '') throw invalid('scope must not be offline_access alone without refresh tokens');
+  }
   // From now on it signs with its secret, and of the one it has there is only a hash.
   const before = oidc.route === 'client_update' ? oidc.client?.metadata() : undefined;
   if (before?.client_secret && signsWithSecret(metadata) && !signsWithSecret(before))
@@ -126,6 +135,34 @@ function isPlain(value: unknown, depth: number): boolean {
 
 function invalid(description: string): errors.InvalidClientMetadata {
   return new errors.InvalidClientMetadata(description);
+}
+
+/**
+ * Our checks of metadata beside the engine's own, for every way by which a client is registered or changed; those that hold
+ * for as long as it lives also whenever one is read.
+ */
+export function checkBesideEngine(config: Pick<Config, 'private_hosts' | 'url'>) {
+  const checks = [refusePrivateHosts(config), refuseOurAddress(config)];
+  return (...[ctx, key, value, metadata]: Parameters<(typeof checks)[0]>): void => {
+    for (const check of checks) check(ctx, key, value, metadata);
+  };
+}
+
+/** Codes end at an application, never at a page of ours, which would take them for its own: a trial's, or the portal's. */
+function refuseOurAddress({ url }: Pick<Config, 'url'>) {
+  const ours = new URL(url).origin;
+  return (
+    _ctx: KoaContextWithOIDC | undefined,
+    key: string,
+    _value: unknown,
+    metadata: ClientMetadata & { origin?: unknown },
+  ): void => {
+    // What is kept has an origin; our own clients, which do come back here, are among that.
+    if (key !== 'origin' || metadata.origin !== undefined) return;
+    const addresses: unknown[] = [metadata.redirect_uris ?? []].flat();
+    if (addresses.some((address) => URL.parse(String(address))?.origin === ours))
+      throw invalid('redirect_uris must not lead to this service');
+  };
 }
 
 /**

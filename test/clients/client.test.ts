@@ -8,6 +8,7 @@ import {
   changeClient,
   createClient,
   deleteClient,
+  deleteDynamicClient,
   disableClient,
   enableClient,
   openClients,
@@ -306,5 +307,28 @@ describe('switching off and removing', () => {
     const application = await db.selectFrom('applications').select('client_id').where('id', '=', 'mati').execute();
     expect(application).toEqual([{ client_id: null }]);
     expect(await describeImpact(db, 'mati')).toBeUndefined();
+  });
+
+  test('its id is nobody’s ever after, also where it registered itself', async () => {
+    const taken = { state: 'refused', errors: { client_id: 'errors.client.id_removed' } };
+    expect(await create(registration('mati'))).toEqual(taken);
+    await create(registration('datang-sendiri', { origin: 'dynamic' }));
+    expect(await inTransaction(db, (tx) => deleteDynamicClient(tx, 'datang-sendiri'))).toBe(true);
+    expect(await create(registration('datang-sendiri'))).toEqual(taken);
+    // Nothing was removed, so nothing is kept of it.
+    expect(await inTransaction(db, (tx) => deleteClient(tx, 'belum-ada', end))).toMatchObject({ state: 'refused' });
+    expect(await create(registration('belum-ada'))).toMatchObject({ state: 'kept' });
+  });
+
+  test('removed and registered again at once, by ten each, it never comes back', async () => {
+    await create(registration('kembali'));
+    const work = Array.from({ length: 10 }, () => [
+      inTransaction(db, (tx) => deleteClient(tx, 'kembali', end)),
+      create(registration('kembali')),
+    ]);
+    const outcomes = (await Promise.all(work.flat())).map(({ state }) => state);
+    expect(outcomes.filter((state) => state === 'done')).toHaveLength(1);
+    expect(outcomes.filter((state) => state === 'kept')).toHaveLength(0);
+    expect(await rowOf('kembali')).toBeUndefined();
   });
 });

@@ -5,6 +5,7 @@ import { SignJWT } from 'jose';
 import { sql } from 'kysely';
 import * as oidc from 'openid-client';
 import { ownMetadata } from '../../src/clients/engine-client.ts';
+import { checkRegistration } from '../../src/clients/rules.ts';
 import { inTransaction } from '../../src/database.ts';
 import { removeUnusedClients } from '../../src/oidc/dynamic-clients.ts';
 import {
@@ -217,7 +218,7 @@ describe('a registration', () => {
       client_secret_expires_at: 0,
       registration_client_uri: `${gapura.url}${path}/${body.client_id}`,
       registration_access_token: expect.stringMatching(/^.{43}$/),
-      scope: 'openid profile email phone address offline_access organization',
+      scope: 'openid profile email phone address organization',
     });
     expect(await isKnown(body.client_id, body.client_secret)).toBe(true);
     const { rows } = await sql<{ text: string }>`
@@ -438,6 +439,29 @@ describe('metadata', () => {
   });
 
   const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
+  test('that leads back to us is refused, at first and later', async () => {
+    const ours = { ...metadata, redirect_uris: [`${gapura.url}/admin/trials/callback`] };
+    const refused = { status: 400, body: { error: 'invalid_redirect_uri' } };
+    const { token } = await issue();
+    expect(await ask('POST', path, { token, body: ours })).toMatchObject(refused);
+    expect(await change(await register(), ours)).toMatchObject(refused);
+  });
+
+  test('gets offline_access only with the refresh tokens that make something of it', async () => {
+    const refreshing = { grant_types: ['authorization_code', 'refresh_token'] };
+    const scope = 'openid offline_access';
+    expect(await register({ scope })).toMatchObject({ scope: 'openid' });
+    expect(await register({ scope, ...refreshing })).toMatchObject({ scope });
+    // Without any scope left the engine would let it ask for everything.
+    const { token } = await issue();
+    const alone = await ask('POST', path, { token, body: { ...metadata, scope: 'offline_access' } });
+    expect(alone).toMatchObject({ status: 400, body: { error: 'invalid_client_metadata' } });
+    // What our own rules would refuse at the next change does not come in by this door.
+    const { client_id } = await register();
+    const row = await rowOf(client_id);
+    expect(checkRegistration({ id: client_id, origin: 'dynamic', metadata: row?.metadata ?? {} })).toEqual({});
+  });
+
   test.each<[string, string, string?]>([
     ['no JSON', '{'],
     ['a list', '[]'],

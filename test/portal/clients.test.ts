@@ -67,6 +67,15 @@ test('what is wrong is said beside the field, with everything still in the form'
     expect([odd, (await developer.submit(form, { ...proposal, ...odd })).status]).toEqual([odd, 422]);
 });
 
+test('keys that are missing are asked for by their address, and nobody returns to an address of ours', async () => {
+  const form = await developer.get('/portal/clients/submission');
+  const keyless = await developer.submit(form, { ...proposal, preset: 'fapi2' });
+  expect([keyless.status, problemsOf(keyless)]).toEqual([422, [expect.stringContaining('alamat tempat kunci')]]);
+  expect(keyless.body).toContain('href="#jwks_uri"');
+  const ours = await developer.submit(form, { ...proposal, redirect_uris: `${gapura.url}/admin/trials/callback` });
+  expect([ours.status, problemsOf(ours)]).toEqual([422, [expect.stringContaining('milik Gapura sendiri')]]);
+});
+
 test('submitted, it waits; approved, its settings are there, and its first secret is made once', async () => {
   const address = await submit();
   const waiting = await developer.get(address);
@@ -91,6 +100,19 @@ test('submitted, it waits; approved, its settings are there, and its first secre
     .execute();
   expect(secrets).toHaveLength(1);
   expect((await developer.get(address)).body).not.toContain('gapura_secret_');
+});
+
+test('once an administrator trusts it with the interface for programs, its developer makes no secret of it', async () => {
+  const address = await submit({ client_name: 'Dipercaya' });
+  await approve(address, 'dipercaya');
+  expect((await developer.get(address)).body).toContain('Buat Rahasia Pertama');
+  const admin = newApiClient(gapura.url, await getClientToken(gapura, 'mesin', 'administrator'));
+  const change = { scope: ['openid', 'admin:write'] };
+  expect((await admin('PATCH', '/clients/dipercaya', change, { 'if-match': '"1"' })).status).toBe(200);
+  expect((await developer.get(address)).body).not.toContain('Buat Rahasia Pertama');
+  expect((await developer.post(`${address}/secret`, {})).body).not.toContain('gapura_secret_');
+  const { body } = await admin('GET', '/clients/dipercaya/secrets');
+  expect(body.items).toEqual([]);
 });
 
 test('another developer of the agency sees it but makes no secret of it; one of another agency finds nothing', async () => {

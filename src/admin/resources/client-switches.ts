@@ -42,6 +42,8 @@ export const removal: Operation = {
   name: 'removal',
   kind: 'remove',
   applies: isInHand,
+  // What comes after it may stand at other addresses.
+  four_eyes: () => 'four_eyes.client_address',
   warn: describeBreakage,
   async run(tx, { engine }, _input, entry) {
     const id = String(entry?.id);

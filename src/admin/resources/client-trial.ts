@@ -1,8 +1,9 @@
 /** Trying a client before anybody depends on it: what is asked for, and where the person who tries is led. */
 
 import { z } from 'zod';
+import { client_scopes } from '../../clients/metadata.ts';
 import { api_scopes } from '../../permissions.ts';
-import type { Operation } from '../resource.ts';
+import type { Entry, Operation } from '../resource.ts';
 import { isInHand } from './client-registration.ts';
 
 export const trial: Operation = {
@@ -25,6 +26,12 @@ export const trial: Operation = {
     const id = String(entry?.id);
     const { account_id, session_uid } = actor;
     if (!account_id || !session_uid) return { state: 'refused', errors: { form: 'errors.admin.needs_person' } };
+    const may_ask = listScopes(entry);
+    const asked = String(trial_scope).split(' ');
+    if (may_ask && !asked.some((scope) => may_ask.includes(scope))) {
+      const values = { scopes: may_ask.join(' ') };
+      return { state: 'refused', errors: { trial_scope: { key: 'errors.client.trial_scope', values } } };
+    }
     const begun = await engine.beginTrial(tx, {
       client_id: id,
       account_id,
@@ -39,3 +46,14 @@ export const trial: Operation = {
     return { state: 'refused', errors: { form: `errors.client.untriable_${begun.because}` } };
   },
 };
+
+/**
+ * Of which scopes one at least must be asked for where a person is; undefined where none is. A request for nothing that can
+ * be had would end, without any page, as if the person had refused.
+ */
+function listScopes(entry: Entry | undefined): string[] | undefined {
+  const { grant_types, scope } = (entry ?? {}) as { grant_types?: string[]; scope?: string[] };
+  if (!(grant_types ?? ['authorization_code']).includes('authorization_code')) return undefined;
+  const own = (scope ?? client_scopes).filter((one) => one !== 'offline_access' && !api_scopes.includes(one));
+  return ['openid', ...own.filter((one) => one !== 'openid')];
+}

@@ -237,6 +237,8 @@ describe('for programs', () => {
     expect((await admin('DELETE', '/clients/alur', undefined, { 'if-match': '"2"' })).status).toBe(204);
     await expect(oidc.refreshTokenGrant(party.configuration, tokens.refresh_token ?? '')).rejects.toThrow();
     expect((await admin('GET', '/clients/alur')).status).toBe(404);
+    // Whoever comes after it is somebody else.
+    expect(errorsOf(await admin('POST', '/clients', web('alur')))).toEqual({ client_id: 'errors.client.id_removed' });
   });
 
   test('switched off, tokens end at once and people see a page that says so; on again, they sign in anew', async () => {
@@ -311,6 +313,21 @@ describe('for programs', () => {
     expect([refused.status, errorsOf(refused)]).toEqual([422, errors]);
   });
 
+  test('nobody returns to an address of our own, where another answer is waited for', async () => {
+    for (const path of ['/admin/trials/callback', '/portal/callback', '/ADMIN/trials/callback', '/']) {
+      const refused = await admin('POST', '/clients', web('ke-sini', { redirect_uris: [`${gapura.url}${path}`] }));
+      expect([path, refused.status, errorsOf(refused)]).toEqual([
+        path,
+        422,
+        { redirect_uris: 'errors.client.address_ours' },
+      ]);
+    }
+    await make('pindah-ke-sini');
+    const change = { redirect_uris: [returns, `${gapura.url}/admin/trials/callback`] };
+    const changed = await admin('PATCH', '/clients/pindah-ke-sini', change, { 'if-match': '"1"' });
+    expect([changed.status, errorsOf(changed)]).toEqual([422, { redirect_uris: 'errors.client.address_ours' }]);
+  });
+
   test('an officer registers for the own agency, and trusts nobody with more', async () => {
     await make('bpom-baru', { agency_code: 'BPOM', first_party: false }, officer);
     expect((await officer('POST', '/clients', web('lain', { first_party: false }))).status).toBe(403);
@@ -355,8 +372,10 @@ describe('for programs', () => {
     const if_match = { 'if-match': `"${version}"` };
     expect((await officer('PATCH', `/clients/${id}`, change, if_match)).status).toBe(409);
     expect((await officer('DELETE', `/clients/${id}`, undefined, if_match)).status).toBe(409);
-    for (const name of ['change', 'secret', 'secret-end', 'logo', 'disabling', 'removal', 'trial'])
-      expect([name, (await petugas.post(`/admin/clients/${id}/${name}`, {})).status]).toEqual([name, 409]);
+    expect((await petugas.get(`/admin/clients/${id}/logo`)).status).toBe(409);
+    const seen = { version: String(version) };
+    for (const name of ['change', 'secret', 'secret-end', 'disabling', 'removal', 'trial'])
+      expect([name, (await petugas.post(`/admin/clients/${id}/${name}`, seen)).status]).toEqual([name, 409]);
     expect((await admin('GET', `/clients/${id}/secrets`)).body.items).toEqual(live);
     // Nor to switch it on again, once an administrator has switched it off.
     await admin('POST', `/clients/${id}/disabling`, { because: 'Rahasianya bocor' });
@@ -367,7 +386,7 @@ describe('for programs', () => {
     expect((await visitor.get(`/admin/clients/${id}`)).body).toContain('id="op-enabling"');
   });
 
-  test('new addresses wait for a second officer where the policy says so, other changes do not', async () => {
+  test('new addresses and a removal wait for a second officer where the policy says so, other changes do not', async () => {
     await make('empat-mata', { agency_code: 'BPOM' });
     await addOfficer(gapura, 'rekan', 'administrator');
     const { body } = await admin('GET', '/policies/four_eyes.client_address');
@@ -381,13 +400,23 @@ describe('for programs', () => {
       const renamed = await submitWell(one, form, { client_name: 'Nama Baru' });
       expect(renamed.url.pathname).toBe('/admin/clients/empat-mata');
       const again = await one.get('/admin/clients/empat-mata/change');
-      const waiting = await submitWell(one, again, { redirect_uris: 'https://baru.example.go.id/', because: 'Pindah' });
+      const waiting = await submitWell(one, again, {
+        redirect_uris: 'https://baru.example.go.id/',
+        approval_reason: 'Pindah',
+      });
       expect(waiting.url.pathname).toMatch(/^\/admin\/approvals\//);
       expect((await admin('GET', '/clients/empat-mata')).body.redirect_uris).toEqual([returns]);
       const other = await openConsole(gapura, 'rekan');
       const decision = await other.get(`${waiting.url.pathname}/decision`);
       await submitWell(other, decision, { decision: 'approved' });
       expect((await admin('GET', '/clients/empat-mata')).body.redirect_uris).toEqual(['https://baru.example.go.id/']);
+      // Removed by one person alone, it could be registered anew with any addresses.
+      const removal = await one.get('/admin/clients/empat-mata/removal');
+      const asked = await submitWell(one, removal, { approval_reason: 'Tidak dipakai lagi' });
+      expect(asked.url.pathname).toMatch(/^\/admin\/approvals\//);
+      expect((await admin('GET', '/clients/empat-mata')).status).toBe(200);
+      await submitWell(other, await other.get(`${asked.url.pathname}/decision`), { decision: 'approved' });
+      expect((await admin('GET', '/clients/empat-mata')).status).toBe(404);
     } finally {
       const { body: now } = await admin('GET', '/policies/four_eyes.client_address');
       const off = { value: false, because: 'Selesai' };

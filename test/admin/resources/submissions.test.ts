@@ -130,7 +130,7 @@ test('an officer of another agency finds nothing', async () => {
 
 test('what the rules refuse is refused when it is submitted', async () => {
   await expect(submit({ redirect_uris: ['http://izin.example.go.id/'] })).rejects.toThrow('address_');
-  await expect(submit({ preset: 'fapi2' })).rejects.toThrow('errors.client.needs_keys');
+  await expect(submit({ preset: 'fapi2' })).rejects.toThrow('errors.submission.needs_keys');
 });
 
 test('of one person twenty wait at a time, however many arrive at once', async () => {

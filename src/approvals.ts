@@ -19,7 +19,7 @@ export interface AskedChange {
   operation: string;
   /** JSON; it may hold secrets. */
   input: Record<string, unknown>;
-  /** The names of what is in it, which people may read before they decide. */
+  /** The names of what it changes or fills, for everybody who sees the approval. */
   fields: string[];
   asked_by: string;
   because: string;
@@ -129,6 +129,21 @@ export async function listApprovals(
     .limit(limit)
     .offset(offset)
     .execute();
+}
+
+/**
+ * What was typed, as long as it waits. Whoever is told of it must be somebody who could do it: the caller's to check.
+ * @throws Error when what was sealed does not open: its secret was taken out of the settings
+ */
+export async function readAsked(db: Database, config: Keys, id: string): Promise<Record<string, unknown> | undefined> {
+  if (!isId(id)) return undefined;
+  const row = await db
+    .selectFrom('approvals as a')
+    .select('a.input')
+    .where('a.id', '=', id)
+    .where(is_waiting)
+    .executeTakeFirst();
+  return row?.input ? JSON.parse(open(keysOf(config), row.input, contextOf(id))) : undefined;
 }
 
 /** An approval by its id; what is no id finds none. */

@@ -5,8 +5,8 @@ import readBody from 'raw-body';
 import type { KeptAnswer } from './idempotency.ts';
 import { tellEntry } from './listing.ts';
 import type { Carried, Order } from './operation.ts';
-import { say, wordOf } from './page.ts';
 import type { Desk, Entry, Said } from './resource.ts';
+import { say, wordOf } from './words.ts';
 
 const largest_body = 256 * 1024;
 

@@ -134,7 +134,9 @@ async function carryOutOnce(ctx: Context, desk: Desk, resource: Resource, operat
   if (key && !/^[\x21-\x7e]{8,200}$/.test(key)) return problem(ctx, 400, 'invalid_idempotency_key');
   const match = /^"(\d{1,9})"$/.exec(ctx.get('if-match'));
   if (ctx.get('if-match') && !match) return problem(ctx, 400, 'invalid_if_match');
-  const read = ctx.method === 'DELETE' ? { state: 'read' as const, value: {} } : await readJson(ctx);
+  // A removal says nothing but why, where a second person will ask.
+  const is_mute = ctx.method === 'DELETE' && !operation.four_eyes;
+  const read = is_mute ? { state: 'read' as const, value: {} } : await readJson(ctx);
   if (read.state === 'refused') return problem(ctx, read.status, read.code);
   const id = ctx.params.id === undefined ? undefined : String(ctx.params.id);
   const asked = { id, value: read.value, version: match ? Number(match[1]) : undefined };
@@ -176,6 +178,8 @@ async function readOrder(
   // Who changes what they have not seen overwrites somebody (RFC 6585 section 3).
   if (is_change && entry?.version !== undefined && version === undefined) return { state: 'version_missing' };
   const begun = operation.kind === 'change' ? await operation.begin?.(desk, entry, {}) : undefined;
+  const { approval_reason, ...input } = value;
   // A merge patch (RFC 7396): what is not named stays; null empties.
-  return { resource, operation, id, input: { ...begun, ...value }, version };
+  const order = { resource, operation, id, input: { ...begun, ...(operation.four_eyes ? input : value) }, version };
+  return typeof approval_reason === 'string' ? { ...order, because: approval_reason } : order;
 }

@@ -3,14 +3,15 @@
 import type { Context } from 'koa';
 import { formatDateTime } from '../i18n/dates.ts';
 import { page } from '../views.ts';
+import { drawFacts, showValue } from './facts.ts';
 import { listFields } from './fields.ts';
-import { drawFacts, showValue } from './forms.ts';
 import { listHistory } from './history.ts';
 import { countEntries, findEntry, type ListQuery, listCounted, most_counted, readListQuery } from './listing.ts';
 import { reachOfActor } from './operation.ts';
-import { listVisible, readHeader, readNotice, wordOf } from './page.ts';
+import { listVisible, readHeader, readNotice } from './page.ts';
 import type { Desk, Entry, Filter, Operation, Option, Resource } from './resource.ts';
 import { drawWays } from './ways.ts';
+import { wordOf } from './words.ts';
 
 /** GET /admin: what there is to see and to do. */
 export async function showHome(ctx: Context, desk: Desk): Promise<void> {
@@ -101,7 +102,7 @@ export async function showEntry(ctx: Context, desk: Desk, resource: Resource): P
     header,
     name: resource.name,
     list: { href: `/admin/${resource.name}`, title: ctx.state.t(`admin.${resource.name}.title`) },
-    title: resource.title(entry, desk.language),
+    title: await resource.title(entry, desk.language, desk),
     text: describeEntry(ctx, desk, resource, entry),
     picture: resource.picture?.(entry),
     groups: drawFacts(ctx, resource, resource.entry, entry, header.zone),
@@ -119,7 +120,9 @@ export async function showEntry(ctx: Context, desk: Desk, resource: Resource): P
             ? rows.map(({ id }) => `/admin/${section.name}/${encodeURIComponent(String(id))}`)
             : undefined,
           title: ctx.state.t(`admin.${resource.name}.section_${section.name}`),
-          none: ctx.state.t(`admin.${resource.name}.section_${section.name}_none`),
+          none: ctx.state.t(
+            section.isCut?.(desk) ? 'admin.entry.none_in_reach' : `admin.${resource.name}.section_${section.name}_none`,
+          ),
           view: section.view,
           rows,
           entry,

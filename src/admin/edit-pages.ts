@@ -5,8 +5,9 @@ import { page } from '../views.ts';
 import { isUnseen, listFields, readTyped, showTyped, type Typed } from './fields.ts';
 import { beginForm } from './forms.ts';
 import { inputOf } from './operation.ts';
-import { readHeader, wordOf } from './page.ts';
+import { readHeader } from './page.ts';
 import type { Desk, Entry, Operation, Resource } from './resource.ts';
+import { wordOf } from './words.ts';
 
 /** What kind of thing it is to be, before the form: each kind fills most of it. */
 export async function showPresets(ctx: Context, desk: Desk, { name }: Resource, operation: Operation): Promise<void> {
@@ -43,7 +44,7 @@ export async function showConflict(
   ctx.status = 412;
   page(ctx, 'admin/conflict', {
     header,
-    title: resource.title(entry, desk.language),
+    title: await resource.title(entry, desk.language, desk),
     action: ctx.path,
     version: entry.version,
     again: ctx.path,
@@ -92,7 +93,7 @@ export async function showInapplicable(ctx: Context, desk: Desk, resource: Resou
   page(ctx, 'admin/inapplicable', {
     header: await readHeader(ctx, desk, resource.name),
     title: t('admin.inapplicable.title'),
-    text: t('admin.inapplicable.text', { title: resource.title(entry, desk.language) }),
+    text: t('admin.inapplicable.text', { title: await resource.title(entry, desk.language, desk) }),
     way: { href: `/admin/${resource.name}/${encodeURIComponent(entry.id)}`, label: t('admin.inapplicable.way') },
   });
 }

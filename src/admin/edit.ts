@@ -8,10 +8,11 @@ import { showConflict, showInapplicable, showOnce, showPresets } from './edit-pa
 import { type Field, isUnseen, listFields, readTyped, type Typed } from './fields.ts';
 import { beginForm, drawForm } from './forms.ts';
 import { findEntry } from './listing.ts';
-import { type Carried, carryOut, inputOf, reachOfActor } from './operation.ts';
-import { readHeader, readNotice, say, wordOf } from './page.ts';
+import { type Carried, carryOut, inputOf, mayWait, reachOfActor } from './operation.ts';
+import { readHeader, readNotice } from './page.ts';
 import type { Desk, Entry, Operation, Resource, Said } from './resource.ts';
 import { showTrial } from './trials.ts';
+import { say, wordOf } from './words.ts';
 
 // A client's keys and many addresses in one form.
 const largest_form = 256 * 1024;
@@ -57,7 +58,7 @@ export async function submitOperation(
     id: entry?.id,
     input: values,
     version: readVersion(fields) ?? (is_change ? -1 : undefined),
-    because: fields.get('because')?.[0]?.slice(0, 500) ?? '',
+    because: fields.get('approval_reason')?.[0] ?? '',
   });
   await answer(ctx, desk, resource, operation, entry, fields, carried);
 }
@@ -135,7 +136,7 @@ async function refuse(
 ): Promise<void> {
   ctx.status = status;
   const typed = (field: Field) => (isUnseen(field) ? [] : (fields.get(field.name) ?? []));
-  const kept = { version: readVersion(fields), because: fields.get('because')?.[0] };
+  const kept = { version: readVersion(fields), because: fields.get('approval_reason')?.[0] };
   await showForm(ctx, desk, resource, operation, entry, typed, errors, kept);
 }
 
@@ -153,13 +154,21 @@ async function showForm(
   const header = await readHeader(ctx, desk, resource.name);
   const groups = await drawForm(ctx, desk, resource, inputOf(operation, entry), entry, typed, errors);
   const controls = groups.flatMap((group) => group.controls);
-  const named = controls.filter(({ error }) => error).map(({ name, error }) => ({ text: error, field: name }));
-  const others = Object.entries(errors).filter(([name]) => !controls.some((control) => control.name === name));
+  // Where the operation itself asks for a reason, that is the one.
+  const asks_why = mayWait(operation, entry) && !controls.some(({ name }) => name === 'because');
+  const reason = asks_why && errors.approval_reason ? say(ctx, errors.approval_reason) : undefined;
+  const named = [...controls, { name: 'approval_reason', error: reason }].flatMap(({ name, error }) =>
+    error ? [{ text: error, field: name }] : [],
+  );
+  const others = Object.entries(errors).filter(([name]) => !named.some(({ field }) => field === name));
   page(ctx, 'admin/form', {
     header,
     name: resource.name,
     trail: entry
-      ? { href: `/admin/${resource.name}/${encodeURIComponent(entry.id)}`, title: resource.title(entry, desk.language) }
+      ? {
+          href: `/admin/${resource.name}/${encodeURIComponent(entry.id)}`,
+          title: await resource.title(entry, desk.language, desk),
+        }
       : { href: `/admin/${resource.name}`, title: t(`admin.${resource.name}.title`) },
     title: t(`admin.${resource.name}.op_${operation.name}`),
     text: wordOf(ctx, `admin.${resource.name}.op_${operation.name}_text`),
@@ -171,9 +180,9 @@ async function showForm(
     groups,
     takes_files: controls.some(({ kind }) => kind === 'file'),
     problems: [...named, ...others.map(([, said]) => ({ text: say(ctx, said), field: 'title' }))],
-    // Where the operation itself asks for a reason, that is the one.
-    asks_why: operation.four_eyes !== undefined && !controls.some(({ name }) => name === 'because'),
+    asks_why,
     because,
+    reason_problem: reason,
     is_grave: operation.kind === 'remove',
   });
 }

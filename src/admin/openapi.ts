@@ -65,6 +65,12 @@ const shown_once = {
   additionalProperties: { type: 'string' },
 };
 
+const approval_reason = {
+  type: 'string',
+  maxLength: 500,
+  description: 'Why; needed where a second person must agree, who reads it.',
+};
+
 function scopeWords(): Record<string, string> {
   const wide: Record<string, string> = {
     'admin:read': 'Reads everything the role may read',
@@ -94,7 +100,10 @@ function describePaths(resource: Resource): Json {
     },
   };
   if (change) one.patch = write(resource, change, 200, entry, true);
-  if (removal) one.delete = { ...write(resource, removal, 204, undefined, true), requestBody: undefined };
+  if (removal) {
+    one.delete = write(resource, removal, 204, undefined, true);
+    if (!removal.four_eyes) delete (one.delete as Json).requestBody;
+  }
   const all: Json = {
     get: {
       ...head(resource, 'list', resource.permission),
@@ -150,6 +159,7 @@ function write(
   const input = toSchema(operation.input, 'input');
   // A merge patch names only what changes.
   if (operation.kind === 'change') delete input.required;
+  if (operation.four_eyes) input.properties = { ...(input.properties as Json), approval_reason };
   return {
     ...head(resource, operation.name, operation.permission),
     parameters: [

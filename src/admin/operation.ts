@@ -9,7 +9,7 @@ import { type Database, inTransaction, type Transaction } from '../database.ts';
 import type { TrialOutcome } from '../oidc/trial.ts';
 import { isWithin, type Permission, type Reach, reachOf } from '../permissions.ts';
 import { policy } from '../policy/policy.ts';
-import { listFields } from './fields.ts';
+import { compare, listChanges, readBefore } from './comparison.ts';
 import { findEntry } from './listing.ts';
 import type { Actor, Desk, Entry, Operation, Resource, Said } from './resource.ts';
 
@@ -67,6 +67,13 @@ export function mustSignInAgain({ actor }: Desk, operation: Operation, grace = 0
 /** What an operation asks, for this entry. */
 export function inputOf(operation: Operation, entry: Entry | undefined): z.ZodObject {
   return (entry && operation.inputOf?.(entry)) ?? operation.input;
+}
+
+/** Whether it may wait for a second person as the policies stand, whatever is typed into it. */
+export function mayWait(operation: Operation, entry: Entry | undefined): boolean {
+  const typed = Object.fromEntries(Object.keys(inputOf(operation, entry).shape).map((name) => [name, '?']));
+  const key = operation.four_eyes?.(entry, typed);
+  return key !== undefined && policy(key);
 }
 
 /** Carries an order out in a transaction of its own; whatever does not end well leaves nothing behind. */
@@ -137,9 +144,8 @@ export async function perform(tx: Transaction, outer: Desk, order: Order): Promi
   const against = await operation.judge?.(tx, desk, input, entry);
   if (against) return { state: 'refused', errors: against };
   const key = operation.four_eyes?.(entry, input);
-  if (key && policy(key) && !order.is_approved) return wait(tx, desk, order, input, entry);
-  const is_change = operation.kind === 'change' || operation.tells_changes;
-  const before = is_change ? await operation.begin?.(desk, entry, {}) : undefined;
+  if (key && policy(key) && !order.is_approved) return wait(tx, desk, order, schema, input, entry);
+  const before = await readBefore(desk, operation, entry);
   const outcome = await operation.run(tx, desk, input, entry);
   if (outcome.state === 'conflict') {
     return { state: 'conflict', entry: (id && (await findEntry(tx, resource, reach, id))) || (entry as Entry) };
@@ -169,19 +175,25 @@ async function wait(
   tx: Transaction,
   desk: Desk,
   order: Order,
+  schema: z.ZodObject,
   input: Record<string, unknown>,
   entry: Entry | undefined,
 ): Promise<Carried> {
   if (!desk.actor.account_id) return { state: 'refused', errors: { form: 'errors.admin.needs_person' } };
+  // Where the operation itself asks for a reason, that is the one.
+  const because = String(order.because || input.because || '').trim();
+  if (!because) return { state: 'refused', errors: { approval_reason: 'errors.approval.reason' } };
+  if (because.length > 500) return { state: 'refused', errors: { approval_reason: 'errors.too_long' } };
+  const changes = listChanges(schema, await readBefore(desk, order.operation, entry), input);
   const approval_id = await askApproval(tx, desk.config, {
     resource: order.resource.name,
     entry_id: entry?.id ?? null,
     operation: order.operation.name,
     input,
-    fields: Object.keys(input),
+    fields: changes.map(({ field }) => field.name),
     entry_version: entry?.version ?? null,
     asked_by: desk.actor.account_id,
-    because: order.because ?? '',
+    because,
   });
   return { state: 'waiting', approval_id };
 }
@@ -211,20 +223,4 @@ function explain(schema: z.ZodObject, sent: Record<string, unknown>, issues: Iss
     errors[is_field ? name : 'form'] ??= said;
   }
   return errors;
-}
-
-/** What changed from what to what; of personal and secret fields only that they did. */
-function compare(schema: z.ZodObject, before: Record<string, unknown>, after: Record<string, unknown>) {
-  const changes: Record<string, { from: unknown; to: unknown } | null> = {};
-  for (const { name, meta } of listFields(schema)) {
-    const [from, to] = [before[name] ?? null, after[name] ?? null];
-    if (JSON.stringify(from) === JSON.stringify(to)) continue;
-    changes[name] = meta.personal || meta.secret ? null : { from: shorten(from), to: shorten(to) };
-  }
-  return changes;
-}
-
-function shorten(value: unknown): unknown {
-  const text = JSON.stringify(value);
-  return text.length <= 1000 ? value : `${text.slice(0, 1000)}…`;
 }

@@ -3,9 +3,8 @@
 import type { Context } from 'koa';
 import { findAccount } from '../accounts/store.ts';
 import { now } from '../clock.ts';
-import { catalogues } from '../i18n/messages.ts';
 import { reachOfActor } from './operation.ts';
-import { type Desk, type Resource, resources, type Said } from './resource.ts';
+import { type Desk, type Resource, resources } from './resource.ts';
 
 /** The head of a page of the console. */
 export interface ConsoleHeader {
@@ -58,15 +57,4 @@ export function readNotice(
 ): { text: string; href: string; label: string } | undefined {
   const said = notice?.();
   return said && { text: ctx.state.t(said.text), href: said.href, label: ctx.state.t(said.label) };
-}
-
-/** A word that may be missing: the key of the first that there is, in the language of the page. */
-export function wordOf(ctx: Context, ...keys: string[]): string | undefined {
-  const key = keys.find((one) => Object.hasOwn(catalogues.id, one));
-  return key && ctx.state.t(key);
-}
-
-/** What is said by a key, or by a key with its blanks. */
-export function say(ctx: Context, said: Said): string {
-  return typeof said === 'string' ? ctx.state.t(said) : ctx.state.t(said.key, said.values);
 }

@@ -110,10 +110,7 @@ export interface Place {
 }
 
 /** A choice in a select; `value` is what is stored. */
-export interface Option {
-  value: string;
-  label: string;
-}
+export type Option = { value: string; label: string };
 
 /**
  * Something that can be done: to nothing yet (`create`), to an entry (`change`, `remove`, `act`). The centre has checked the
@@ -167,6 +164,8 @@ export interface Section {
   /** What a row holds; the console draws a table of it unless `view` is given. */
   row: z.ZodObject;
   list(desk: Desk, entry: Entry): Promise<Record<string, unknown>[]>;
+  /** Whether whoever looks gets only the rows within their reach: where there are none, no more than that is said. */
+  isCut?(desk: Desk): boolean;
   /** A view under `views/parts/` that draws it instead; it gets the `rows`. */
   view?: string;
   /** Not in the interface, only on the page. */
@@ -218,7 +217,7 @@ export interface Resource {
   /** A message key that says what an entry means, or why whoever looks may do nothing to it. */
   describe?(entry: Entry, desk: Desk): string | undefined;
   /** What a person calls an entry. */
-  title(entry: Entry, language: 'id' | 'en'): string;
+  title(entry: Entry, language: 'id' | 'en', desk: Desk): string | Promise<string>;
   /** The address of its picture, one of ours. */
   picture?(entry: Entry): string | undefined;
   /** What everybody should know who looks at the list or makes an entry, with the way to where it is decided. */

@@ -6,8 +6,9 @@ import { formatDateTime } from '../i18n/dates.ts';
 import type { TrialOutcome } from '../oidc/trial.ts';
 import type { TriedToken } from '../oidc/trial-report.ts';
 import { page } from '../views.ts';
-import { readHeader, wordOf } from './page.ts';
+import { readHeader } from './page.ts';
 import type { Desk } from './resource.ts';
+import { wordOf } from './words.ts';
 
 /** A token, or the answer of userinfo, as the page shows it. */
 interface ShownToken {

@@ -14,6 +14,7 @@ import type { Transaction } from '../../database.ts';
 import { findAgency } from '../../organisations/agency.ts';
 import { addPerson, findOrganisation } from '../../organisations/organisation.ts';
 import { findMisplaced, grantRole, mayGive, role_places, roles } from '../../permissions.ts';
+import { plain_text } from '../../text.ts';
 import { reachOfActor } from '../operation.ts';
 import type { Desk, Operation, Outcome, Said } from '../resource.ts';
 import { noteRole } from './account-letters.ts';
@@ -34,7 +35,7 @@ const creationSchema = z.object({
     .string()
     .trim()
     .max(100, 'errors.too_long')
-    .regex(/^\P{Cc}*$/u, 'errors.field.unreadable')
+    .regex(plain_text, 'errors.field.unreadable')
     .nullish()
     .meta({ group: 'work' }),
   role: z.enum(roles).nullish().meta({ group: 'work', options: 'roles' }),

@@ -17,7 +17,6 @@ import {
   day,
   endOf,
   invitationsOf,
-  isAdministrator,
   judge,
   mayLift,
   mayTouch,

@@ -14,6 +14,8 @@ function ownPlaces({ actor }: Desk): { agencies: string[]; organisations: string
   return reach === 'everything' ? undefined : (reach ?? { agencies: [], organisations: [] });
 }
 
+const isCut = (desk: Desk) => ownPlaces(desk) !== undefined;
+
 const identifiers: Section = {
   name: 'identifiers',
   permission: 'accounts:read',
@@ -32,6 +34,7 @@ const organisations: Section = {
   name: 'organisations',
   permission: 'accounts:read',
   row: z.object({ organisation_id: z.uuid(), name: z.string(), position: text, created_at: moment() }),
+  isCut,
   list(desk, { id }) {
     const own = ownPlaces(desk);
     return desk.db
@@ -55,6 +58,7 @@ const roles: Section = {
     level: z.int(),
     granted_at: moment(),
   }),
+  isCut,
   list(desk, { id }) {
     const own = ownPlaces(desk);
     return desk.db
@@ -90,13 +94,21 @@ const locks: Section = {
   },
 };
 
+/** The agencies whose applications and clients an officer of agencies sees; undefined for all: nobody else's are cut. */
+function ownAgencies(desk: Desk): string[] | undefined {
+  const own = ownPlaces(desk);
+  return own && own.organisations.length === 0 ? own.agencies : undefined;
+}
+
+const isCutToAgencies = (desk: Desk) => ownAgencies(desk) !== undefined;
+
 /** Of the applications and clients of an officer's agency only: what others know of a person is none of theirs. */
 function ofOwnAgencies<T>(desk: Desk, query: T): T {
-  const own = ownPlaces(desk);
-  if (!own || own.organisations.length > 0) return query;
+  const agencies = ownAgencies(desk);
+  if (!agencies) return query;
   // biome-ignore lint/suspicious/noExplicitAny: every query here calls the one table with an agency "a"
   return (query as SelectQueryBuilder<any, any, any>).where(
-    sql<boolean>`a.agency_code = ANY (${own.agencies})`,
+    sql<boolean>`a.agency_code = ANY (${agencies})`,
   ) as unknown as T;
 }
 
@@ -104,6 +116,7 @@ const links: Section = {
   name: 'links',
   permission: 'accounts:read',
   row: z.object({ application: z.string(), username: z.string(), directorate: text, created_at: moment() }),
+  isCut: isCutToAgencies,
   list: (desk, { id }) =>
     ofOwnAgencies(
       desk,
@@ -143,6 +156,7 @@ const grants: Section = {
   name: 'grants',
   permission: 'accounts:read',
   row: z.object({ client: z.string(), scopes: text, directorate: text, since: moment(), expires_at: moment() }),
+  isCut: isCutToAgencies,
   list: (desk, { id }) =>
     ofOwnAgencies(
       desk,

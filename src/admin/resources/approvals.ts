@@ -6,7 +6,8 @@ import { decideApproval } from '../../approvals.ts';
 import type { Database, Transaction } from '../../database.ts';
 import { moment } from '../fields.ts';
 import { perform, reachOfActor } from '../operation.ts';
-import type { Desk, Entry, Outcome, Resource } from '../resource.ts';
+import { nameProposal, tellProposal } from '../proposal.ts';
+import type { Desk, Entry, Outcome, Resource, Said } from '../resource.ts';
 
 const decisions = z.enum(['approved', 'refused', 'withdrawn']);
 
@@ -46,7 +47,7 @@ export const approvals: Resource = {
     },
   },
   waiting: { state: 'waiting' },
-  title: ({ resource, operation, entry_id }) => `${resource}: ${operation} ${entry_id ?? ''}`.trim(),
+  title: (entry, _language, desk) => nameProposal(desk, entry),
   operations: [
     {
       name: 'decision',
@@ -55,7 +56,16 @@ export const approvals: Resource = {
       is_weighty: true,
       input: z.object({ decision: decisions, reason: z.string().trim().max(500, 'errors.too_long').default('') }),
       applies: ({ state }) => state === 'waiting',
+      warn: warnOf,
       run: (tx, desk, input, entry) => decide(tx, desk, input, entry as Entry),
+    },
+  ],
+  sections: [
+    {
+      name: 'changes',
+      permission: 'approvals:read',
+      row: z.object({ field: z.string(), from: z.string().nullable(), to: z.string().nullable() }),
+      list: async (desk, entry) => (await tellProposal(desk, entry)).map((change) => ({ ...change })),
     },
   ],
 };
@@ -73,6 +83,16 @@ function select(db: Database) {
         'state',
       ),
     ]);
+}
+
+/** What would happen, where it is decided. */
+async function warnOf(desk: Desk, entry: Entry): Promise<Said[]> {
+  const changes = await tellProposal(desk, entry);
+  return changes.map(({ field, from, to }) =>
+    from === null || to === null
+      ? { key: 'admin.approvals.would_touch', values: { field } }
+      : { key: 'admin.approvals.would_change', values: { field, from: from || '—', to: to || '—' } },
+  );
 }
 
 /** Agreed to, it is carried out in this very transaction, under the permission of whoever agrees. */

@@ -41,6 +41,16 @@ BEGIN
 END
 $function$;
 
+CREATE OR REPLACE FUNCTION public.note_password()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  UPDATE accounts SET has_password = (TG_OP = 'INSERT')
+    WHERE id = CASE TG_OP WHEN 'INSERT' THEN NEW.account_id ELSE OLD.account_id END;
+  RETURN NULL;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.refuse_change()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -72,6 +82,7 @@ CREATE TABLE account_locks (
   CONSTRAINT account_locks_locked_by_fkey FOREIGN KEY (locked_by) REFERENCES accounts(id),
   CONSTRAINT account_locks_kind_check CHECK ((kind = ANY (ARRAY['locked'::text, 'disabled'::text, 'frozen'::text, 'dormant'::text, 'revoked'::text])))
 );
+CREATE INDEX account_locks_kind ON public.account_locks USING btree (kind);
 
 CREATE TABLE account_organisations (
   account_id uuid NOT NULL,
@@ -104,6 +115,7 @@ CREATE TABLE accounts (
   created_at timestamp with time zone NOT NULL DEFAULT gapura_now(),
   updated_at timestamp with time zone NOT NULL DEFAULT gapura_now(),
   version integer NOT NULL DEFAULT 1,
+  has_password boolean NOT NULL DEFAULT false,
   CONSTRAINT accounts_pkey PRIMARY KEY (id),
   CONSTRAINT accounts_language_check CHECK ((language = ANY (ARRAY['id'::text, 'en'::text])))
 );
@@ -111,6 +123,8 @@ CREATE INDEX accounts_created ON public.accounts USING btree (created_at, id);
 CREATE INDEX accounts_email ON public.accounts USING btree (lower(email) text_pattern_ops) WHERE (email IS NOT NULL);
 CREATE INDEX accounts_expiry ON public.accounts USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 CREATE INDEX accounts_name ON public.accounts USING btree (lower(full_name), id);
+CREATE INDEX accounts_password_created ON public.accounts USING btree (has_password, created_at, id);
+CREATE INDEX accounts_password_name ON public.accounts USING btree (has_password, lower(full_name), id);
 CREATE INDEX accounts_revoked ON public.accounts USING btree (revoked_at) WHERE (revoked_at IS NOT NULL);
 CREATE INDEX accounts_words ON public.accounts USING gin (to_tsvector('simple'::regconfig, full_name));
 CREATE TRIGGER accounts_version BEFORE UPDATE ON accounts EXECUTE FUNCTION bump_version();
@@ -471,6 +485,7 @@ CREATE TABLE mails (
   because text,
   sent_at timestamp with time zone,
   given_up_at timestamp with time zone,
+  proof_id uuid,
   CONSTRAINT mails_pkey PRIMARY KEY (id),
   CONSTRAINT mails_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE,
   CONSTRAINT mails_language_check CHECK ((language = ANY (ARRAY['id'::text, 'en'::text])))
@@ -582,6 +597,7 @@ CREATE TABLE passwords (
   CONSTRAINT passwords_pkey PRIMARY KEY (account_id),
   CONSTRAINT passwords_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
 );
+CREATE TRIGGER passwords_noted AFTER INSERT OR DELETE ON passwords EXECUTE FUNCTION note_password();
 
 CREATE TABLE policy_values (
   key text NOT NULL,
@@ -664,6 +680,12 @@ CREATE TABLE recovery_mask (
   key bytea NOT NULL,
   CONSTRAINT recovery_mask_pkey PRIMARY KEY (only_one),
   CONSTRAINT recovery_mask_only_one_check CHECK (only_one)
+);
+
+CREATE TABLE removed_clients (
+  client_id text NOT NULL,
+  removed_at timestamp with time zone NOT NULL DEFAULT gapura_now(),
+  CONSTRAINT removed_clients_pkey PRIMARY KEY (client_id)
 );
 
 CREATE TABLE role_assignments (

@@ -20,6 +20,7 @@ export interface Tables {
   password_history: PasswordHistory;
   role_assignments: RoleAssignments;
   clients: Clients;
+  removed_clients: RemovedClients;
   client_secrets: ClientSecrets;
   trials: Trials;
   client_logos: ClientLogos;
@@ -145,6 +146,8 @@ export interface Accounts {
   time_zone: Generated<string>;
   expires_at: Date | null;
   revoked_at: Date | null;
+  /** Kept by a trigger of `passwords`. */
+  has_password: ColumnType<boolean, never, never>;
   version: Generated<number>;
   created_at: Timestamp;
   updated_at: Timestamp;
@@ -224,6 +227,13 @@ export interface Clients {
   disabled_by: string | null;
   disabled_because: string | null;
   authorized_at: Date | null;
+}
+
+// clients/removed.ts
+
+export interface RemovedClients {
+  client_id: string;
+  removed_at: Timestamp;
 }
 
 // clients/secrets.ts

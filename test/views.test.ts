@@ -321,6 +321,7 @@ const form = {
   problems: [{ text: 'Salah', field: 'satu' }],
   asks_why: true,
   because: 'Sebab',
+  reason_problem: 'tulis alasan',
   is_grave: false,
   takes_files: true,
 };

@@ -5,16 +5,13 @@ import { z } from 'zod';
 import type { Transaction } from '../database.ts';
 import { languages } from '../i18n/messages.ts';
 import { voidProofs } from '../proofs.ts';
+import { plain_text } from '../text.ts';
 import { createAccount, type NewAccount } from './account.ts';
 import { canonicalise } from './identifiers.ts';
 import { type Account, type Description, updateAccount } from './store.ts';
 
 function line(longest: number) {
-  return z
-    .string()
-    .trim()
-    .max(longest, 'errors.too_long')
-    .regex(/^\P{Cc}*$/u, 'errors.field.unreadable');
+  return z.string().trim().max(longest, 'errors.too_long').regex(plain_text, 'errors.field.unreadable');
 }
 
 const optionalLine = (longest: number) =>

@@ -4,6 +4,7 @@ import { type Insertable, type Selectable, sql, type Updateable } from 'kysely';
 import { z } from 'zod';
 import type { Database, Transaction } from '../database.ts';
 import type { Applications } from '../tables.ts';
+import { plain_text } from '../text.ts';
 
 export type Application = Selectable<Applications>;
 
@@ -19,7 +20,7 @@ const text = (longest: number) =>
     .trim()
     .min(1, 'errors.field.required')
     .max(longest, 'errors.too_long')
-    .regex(/^\P{Cc}*$/u, 'errors.field.unreadable');
+    .regex(plain_text, 'errors.field.unreadable');
 
 /** What describes an application and may change. */
 export const applicationSchema = z.object({

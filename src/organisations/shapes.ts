@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { now } from '../clock.ts';
+import { plain_text } from '../text.ts';
 
 /** People write these numbers with the blanks, dots and dashes of their masks; only the digits are kept and compared. */
 function stripMask(typed: string): string {
@@ -50,11 +51,7 @@ export function isNik(digits: string): boolean {
 
 /** One line of text. */
 export function line(longest: number) {
-  return z
-    .string()
-    .trim()
-    .max(longest, 'errors.too_long')
-    .regex(/^\P{Cc}*$/u, 'errors.field.unreadable');
+  return z.string().trim().max(longest, 'errors.too_long').regex(plain_text, 'errors.field.unreadable');
 }
 
 /** One line that must be there. */

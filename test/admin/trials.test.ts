@@ -57,6 +57,17 @@ test('what is asked for beyond the registration is refused in plain words', asyn
   expect(page.body).toContain('<code>phone</code>');
 });
 
+test.each([
+  ['nothing', ''],
+  ['what is unknown', 'apa-saja'],
+  ['only what the client may not have', 'phone admin:write'],
+])('a request for %s is refused beside its field, before any page', async (_what, trial_scope) => {
+  await registerClient(gapura, 'tanpa-data', { first_party: false, metadata: { scope: 'openid email' } });
+  const page = await tryOut('tanpa-data', { trial_scope });
+  expect([page.status, problemsOf(page)]).toEqual([422, [expect.stringContaining('openid email')]]);
+  expect(page.body).toContain('href="#trial_scope"');
+});
+
 test('prompt=none says that it is forbidden to ask', async () => {
   await registerClient(gapura, 'bertanya', { first_party: false, metadata: { scope: 'openid profile' } });
   const page = await tryOut('bertanya', { trial_prompt: 'none' });

@@ -23,7 +23,7 @@ const rows: { names: string[]; beside?: true }[] = [
   { names: ['i18n'] },
   { names: ['duties'] },
   { names: ['permissions', 'policy', 'audit', 'limits', 'outbound', 'jobs'] },
-  { names: ['changes', 'crypto', 'database', 'tables', 'clock', 'config', 'settings'], beside: true },
+  { names: ['changes', 'crypto', 'database', 'tables', 'clock', 'config', 'settings', 'text'], beside: true },
 ];
 
 /** The only places where a module is loaded late: the version is checked first, and production has no demonstration. */

@@ -66,6 +66,13 @@ export async function growAccounts(db: Database, count: number): Promise<void> {
   await sql`ANALYZE`.execute(db);
 }
 
+/** Has the accounts of `growAccounts` from the one number to the other make a password. */
+export async function growPasswords(db: Database, from: number, to: number): Promise<void> {
+  await sql`INSERT INTO passwords (account_id, hash) SELECT md5('a' || n)::uuid, 'x'
+    FROM generate_series(${from}::int, ${to}::int) n ON CONFLICT DO NOTHING`.execute(db);
+  await sql`VACUUM ANALYZE accounts`.execute(db);
+}
+
 /** A connection whose statements can be asked how they were carried out. */
 export function openRecorded(url: string): { db: Database; explain: typeof explain; close(): Promise<void> } {
   const pool = new pg.Pool({ connectionString: url, max: 2 });
@@ -112,11 +119,7 @@ export async function planLists(
   const ask = async (what: string, query: ListQuery, is_rare = false) => {
     plans.push(await explain(`${resource.name} ${what}`, (one) => listEntries(one, resource, reach, query, is_rare)));
   };
-  const read = (sent: Record<string, string>) => {
-    const asked = readListQuery(resource, sent);
-    if (asked.state === 'refused') throw new Error(`${resource.name}: ${JSON.stringify(asked.errors)}`);
-    return asked.query;
-  };
+  const read = (sent: Record<string, string>) => readQuery(resource, sent);
   for (const [name, sort] of Object.entries(resource.list.sorts)) {
     const by = typeof sort === 'string' ? sql.ref(`r.${name}`) : sort.by;
     const from = resource.select(db).as('r') as never;
@@ -134,15 +137,30 @@ export async function planLists(
     }
   }
   plans.push(await explain(`${resource.name} counted`, (one) => countEntries(one, resource, reach, {})));
-  for (const q of searches) {
-    const { filters } = read({ q });
-    const is_rare = (await countEntries(db, resource, reach, filters)) <= most_counted;
-    await ask(`searched for "${q}"`, read({ q }), is_rare);
-    plans.push(
-      await explain(`${resource.name} counted for "${q}"`, (one) => countEntries(one, resource, reach, filters)),
-    );
-  }
+  for (const q of searches) plans.push(...(await planFiltered({ explain, db }, resource, { q }, reach)));
   return plans;
+}
+
+/** A narrowed list as `listCounted` asks for it: its page, and its count. */
+export async function planFiltered(
+  { explain, db }: Pick<ReturnType<typeof openRecorded>, 'explain' | 'db'>,
+  resource: Resource,
+  sent: Record<string, string>,
+  reach: Reach = 'everything',
+): Promise<Plan[]> {
+  const query = readQuery(resource, sent);
+  const is_rare = (await countEntries(db, resource, reach, query.filters)) <= most_counted;
+  const what = `for "${Object.values(sent).join(', ')}"`;
+  return [
+    await explain(`${resource.name} searched ${what}`, (one) => listEntries(one, resource, reach, query, is_rare)),
+    await explain(`${resource.name} counted ${what}`, (one) => countEntries(one, resource, reach, query.filters)),
+  ];
+}
+
+function readQuery(resource: Resource, sent: Record<string, string>): ListQuery {
+  const asked = readListQuery(resource, sent);
+  if (asked.state === 'refused') throw new Error(`${resource.name}: ${JSON.stringify(asked.errors)}`);
+  return asked.query;
 }
 
 async function half(db: Database, { name }: Resource): Promise<number> {

@@ -292,6 +292,16 @@ test('a company lifts what its own administrators set, and nothing that the gate
   expect(statuses).toEqual({ colleague: 200, dormant: 200, ...refused });
 });
 
+test('where whoever looks sees a part only, the page claims nothing of the rest', async () => {
+  const page = async (username: string, target: string) =>
+    (await (visitors.get(username) as HttpVisitor).get(`/admin/accounts/${people.get(target)}`)).body;
+  const none = 'Tidak ada yang termasuk wewenang Anda.';
+  const nowhere = 'Orang ini tidak bertindak untuk perusahaan mana pun.';
+  const [officer, admin] = [await page('petugas', 'developer'), await page('admin', 'developer')];
+  expect([officer.includes(none), officer.includes(nowhere)]).toEqual([true, false]);
+  expect([admin.includes(none), admin.includes(nowhere)]).toEqual([false, true]);
+});
+
 test('whoever is nobody’s officer gets no list, and a new account is in nobody’s reach by accident', async () => {
   const { id } = await createAccount(gapura.db, { username: 'tanpa_tempat', full_name: 'Tanpa Tempat' });
   for (const username of ['sari', 'petugas', 'petugas_lain'])

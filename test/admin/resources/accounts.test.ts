@@ -68,6 +68,7 @@ const mailsOf = (account_id: string) =>
     .selectFrom('mails')
     .select(['id', 'to_address', 'template', 'values', 'secret'])
     .where('account_id', '=', account_id)
+    .where('template', '<>', 'new_browser')
     .orderBy('created_at')
     .execute();
 const namesOf = async (account_id: string) =>

@@ -97,6 +97,7 @@ describe('an application', () => {
     [{ id: 'Besar' }, { id: 'errors.application.id' }],
     [{ url: 'http://10.0.0.1/' }, { url: 'errors.application.url' }],
     [{ name: 'a\u0007b' }, { name: 'errors.field.unreadable' }],
+    [{ name: 'a\u202eb' }, { name: 'errors.field.unreadable' }],
     [{ name: ['a'] }, { name: 'errors.field.invalid' }],
     [{ about: '' }, { about: 'errors.field.required' }],
     [{ client_id: 'bukan-klien' }, { client_id: 'errors.application.client_elsewhere' }],

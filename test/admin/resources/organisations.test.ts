@@ -139,6 +139,7 @@ describe('a new organisation', () => {
     [{ time_zone: 'Europe/Berlin' }, { time_zone: 'errors.field.invalid' }],
     [{ name: 'x'.repeat(201) }, { name: 'errors.too_long' }],
     [{ name: 'a\u0007b' }, { name: 'errors.field.unreadable' }],
+    [{ name: 'a\u202eb' }, { name: 'errors.field.unreadable' }],
     [{ name: ' ' }, { name: 'errors.field.required' }],
     [{ name: 'X' }, { name: 'errors.too_short' }],
   ])('with %j is refused with %j', async (wrong, errors) => {

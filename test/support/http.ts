@@ -85,8 +85,9 @@ export function newHttpVisitor(origin: string): HttpVisitor {
     submit(page, values = {}, form_name) {
       const form = findForm(page.body, form_name);
       const action = new URL(form.action || page.url.href, page.url);
-      const kept = form.pairs.filter(([name]) => !Object.hasOwn(values, name));
-      const sent = new URLSearchParams([...kept, ...Object.entries(values)]);
+      const sent = new URLSearchParams(form.pairs);
+      // In its place where the form has it, as a browser sends it; once, however many boxes were ticked.
+      for (const [name, value] of Object.entries(values)) sent.set(name, value);
       return post(action, sent, { headers: { origin: page.url.origin, referer: page.url.href } });
     },
   };

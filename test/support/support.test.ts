@@ -113,6 +113,11 @@ describe('the visitor without a browser', () => {
       action: '/keep',
       method: 'post',
       fields: { token: 'a&b', name: 'Budi', directorate: '2' },
+      pairs: [
+        ['token', 'a&b'],
+        ['name', 'Budi'],
+        ['directorate', '2'],
+      ],
     });
     expect(() => findForm(form + form.replace('"a"', '"b"'))).toThrow('2 forms fit the page');
     const visitor = newHttpVisitor(origin);

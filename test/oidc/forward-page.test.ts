@@ -63,7 +63,7 @@ test.each([
   await page.click('#submit');
   if (!scripts) await page.click('#submit');
   await page.waitForURL(`${gapura.url}/portal`);
-  expect(await page.locator('body').innerText()).toMatch(/tono \[trader\]/);
+  expect(await page.locator('body').innerText()).toMatch(/tono \[Importir\]/);
   await close();
 });
 

@@ -127,7 +127,7 @@ CREATE INDEX accounts_password_created ON public.accounts USING btree (has_passw
 CREATE INDEX accounts_password_name ON public.accounts USING btree (has_password, lower(full_name), id);
 CREATE INDEX accounts_revoked ON public.accounts USING btree (revoked_at) WHERE (revoked_at IS NOT NULL);
 CREATE INDEX accounts_words ON public.accounts USING gin (to_tsvector('simple'::regconfig, full_name));
-CREATE TRIGGER accounts_version BEFORE UPDATE ON accounts EXECUTE FUNCTION bump_version();
+CREATE TRIGGER accounts_version BEFORE UPDATE OF full_name, email, email_verified, phone_number, mobile_number, mobile_number_verified, fax_number, address, city, postal_code, language, time_zone, expires_at ON accounts FOR EACH ROW WHEN (old.full_name IS DISTINCT FROM new.full_name OR old.email IS DISTINCT FROM new.email OR old.email_verified IS DISTINCT FROM new.email_verified OR old.phone_number IS DISTINCT FROM new.phone_number OR old.mobile_number IS DISTINCT FROM new.mobile_number OR old.mobile_number_verified IS DISTINCT FROM new.mobile_number_verified OR old.fax_number IS DISTINCT FROM new.fax_number OR old.address IS DISTINCT FROM new.address OR old.city IS DISTINCT FROM new.city OR old.postal_code IS DISTINCT FROM new.postal_code OR old.language IS DISTINCT FROM new.language OR old.time_zone IS DISTINCT FROM new.time_zone OR old.expires_at IS DISTINCT FROM new.expires_at) EXECUTE FUNCTION bump_version();
 
 CREATE TABLE agencies (
   code text NOT NULL,
@@ -139,7 +139,7 @@ CREATE TABLE agencies (
   CONSTRAINT agencies_pkey PRIMARY KEY (code),
   CONSTRAINT agencies_code_check CHECK ((code ~ '^[A-Z0-9-]{2,20}$'::text))
 );
-CREATE TRIGGER agencies_version BEFORE UPDATE ON agencies EXECUTE FUNCTION bump_version();
+CREATE TRIGGER agencies_version BEFORE UPDATE ON agencies FOR EACH ROW WHEN (old.* IS DISTINCT FROM new.*) EXECUTE FUNCTION bump_version();
 
 CREATE TABLE api_answers (
   key_hash bytea NOT NULL,
@@ -175,7 +175,7 @@ CREATE TABLE applications (
 );
 CREATE INDEX applications_agency ON public.applications USING btree (agency_code);
 CREATE INDEX applications_name ON public.applications USING btree (lower(name), id);
-CREATE TRIGGER applications_version BEFORE UPDATE ON applications EXECUTE FUNCTION bump_version();
+CREATE TRIGGER applications_version BEFORE UPDATE ON applications FOR EACH ROW WHEN (old.* IS DISTINCT FROM new.*) EXECUTE FUNCTION bump_version();
 
 CREATE TABLE approvals (
   id uuid NOT NULL,
@@ -218,7 +218,7 @@ CREATE TABLE audit_events (
 CREATE INDEX audit_events_account ON public.audit_events USING btree (account_id, id) WHERE (account_id IS NOT NULL);
 CREATE INDEX audit_events_entry ON public.audit_events USING btree (((detail ->> 'resource'::text)), ((detail ->> 'id'::text)), id) WHERE (detail ? 'resource'::text);
 CREATE INDEX audit_events_order ON public.audit_events USING btree (xid, id);
-CREATE TRIGGER audit_events_only_added BEFORE DELETE OR UPDATE ON audit_events EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER audit_events_only_added BEFORE DELETE OR UPDATE OR TRUNCATE ON audit_events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TABLE audit_personal (
   event_id bigint NOT NULL,
@@ -240,7 +240,7 @@ CREATE TABLE audit_seals (
   sealed_at timestamp with time zone NOT NULL DEFAULT gapura_now(),
   CONSTRAINT audit_seals_pkey PRIMARY KEY (id)
 );
-CREATE TRIGGER audit_seals_only_added BEFORE DELETE OR UPDATE ON audit_seals EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER audit_seals_only_added BEFORE DELETE OR UPDATE OR TRUNCATE ON audit_seals FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TABLE browsers (
   account_id uuid NOT NULL,
@@ -368,7 +368,7 @@ CREATE TABLE directorates (
   CONSTRAINT directorates_agency_code_code_key UNIQUE (agency_code, code),
   CONSTRAINT directorates_agency_code_fkey FOREIGN KEY (agency_code) REFERENCES agencies(code)
 );
-CREATE TRIGGER directorates_version BEFORE UPDATE ON directorates EXECUTE FUNCTION bump_version();
+CREATE TRIGGER directorates_version BEFORE UPDATE ON directorates FOR EACH ROW WHEN (old.* IS DISTINCT FROM new.*) EXECUTE FUNCTION bump_version();
 
 CREATE TABLE human_checks (
   id_hash bytea NOT NULL,
@@ -468,7 +468,7 @@ CREATE TABLE links (
   CONSTRAINT links_application_id_fkey FOREIGN KEY (application_id) REFERENCES applications(id) ON DELETE CASCADE
 );
 CREATE INDEX links_subject ON public.links USING btree (application_id, subject);
-CREATE TRIGGER links_free_name AFTER DELETE ON links EXECUTE FUNCTION free_link_name();
+CREATE TRIGGER links_free_name AFTER DELETE ON links FOR EACH ROW EXECUTE FUNCTION free_link_name();
 CREATE UNIQUE INDEX links_default ON public.links USING btree (account_id, application_id) WHERE is_default;
 
 CREATE TABLE mails (
@@ -567,7 +567,7 @@ CREATE TABLE organisations (
 );
 CREATE INDEX organisations_name ON public.organisations USING btree (lower(name), id);
 CREATE INDEX organisations_words ON public.organisations USING gin (to_tsvector('simple'::regconfig, regexp_replace(name, '[^[:alnum:]]+'::text, ' '::text, 'g'::text)));
-CREATE TRIGGER organisations_version BEFORE UPDATE ON organisations EXECUTE FUNCTION bump_version();
+CREATE TRIGGER organisations_version BEFORE UPDATE ON organisations FOR EACH ROW WHEN (old.* IS DISTINCT FROM new.*) EXECUTE FUNCTION bump_version();
 
 CREATE TABLE pairwise_subjects (
   sector text NOT NULL,
@@ -597,7 +597,7 @@ CREATE TABLE passwords (
   CONSTRAINT passwords_pkey PRIMARY KEY (account_id),
   CONSTRAINT passwords_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
 );
-CREATE TRIGGER passwords_noted AFTER INSERT OR DELETE ON passwords EXECUTE FUNCTION note_password();
+CREATE TRIGGER passwords_noted AFTER INSERT OR DELETE ON passwords FOR EACH ROW EXECUTE FUNCTION note_password();
 
 CREATE TABLE policy_values (
   key text NOT NULL,
@@ -613,7 +613,7 @@ CREATE TABLE policy_values (
   CONSTRAINT policy_values_check CHECK (((scope_id = ''::text) = (scope_kind = 'system'::text))),
   CONSTRAINT policy_values_scope_kind_check CHECK ((scope_kind = ANY (ARRAY['system'::text, 'role'::text, 'organisation'::text, 'agency'::text, 'application'::text])))
 );
-CREATE TRIGGER policy_values_changed AFTER INSERT OR DELETE OR UPDATE ON policy_values EXECUTE FUNCTION note_change('policies');
+CREATE TRIGGER policy_values_changed AFTER INSERT OR DELETE OR UPDATE ON policy_values FOR EACH STATEMENT EXECUTE FUNCTION note_change('policies');
 
 CREATE TABLE proofs (
   id uuid NOT NULL DEFAULT gen_random_uuid(),

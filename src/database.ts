@@ -132,10 +132,8 @@ export async function printSchema(db: Database): Promise<string> {
   const { rows: others } = await sql<{ table_name: string; text: string }>`
     SELECT tablename AS table_name, indexdef AS text FROM pg_indexes i
     WHERE schemaname = 'public' AND NOT EXISTS (SELECT FROM pg_constraint WHERE conname = i.indexname)
-    UNION ALL SELECT event_object_table, 'CREATE TRIGGER ' || trigger_name || ' ' || action_timing || ' ' || string_agg(event_manipulation, ' OR ')
-      || ' ON ' || event_object_table || ' ' || action_statement
-    FROM information_schema.triggers WHERE trigger_schema = 'public'
-    GROUP BY event_object_table, trigger_name, action_timing, action_statement
+    UNION ALL SELECT c.relname, pg_get_triggerdef(t.oid, true) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+    WHERE NOT t.tgisinternal AND c.relnamespace = 'public'::regnamespace
     ORDER BY 1, 2`.execute(db);
   const tables = [...new Set(columns.map((row) => row.table_name))].map((name) => {
     const own = (rows: { table_name: string; text: string }[]) =>

@@ -1,14 +1,15 @@
-/** Stylesheet, script and mark, answered from memory and compressed once; what crawlers and old browsers ask for by name. */
+/** Stylesheet, script and mark, answered from memory and compressed when first asked for; what crawlers and old browsers ask for by name. */
 
-import { brotliCompressSync, gzipSync } from 'node:zlib';
+import { promisify } from 'node:util';
+import { brotliCompress, gzip } from 'node:zlib';
 import { type Asset, assets } from '../views.ts';
 import type { Middleware } from './guard.ts';
 
 interface Stored {
   type: string;
   plain: Buffer;
-  br: Buffer;
-  gzip: Buffer;
+  /** In that encoding; one work for all who ask. */
+  encoded: (encoding: 'br' | 'gzip') => Promise<Buffer>;
 }
 
 const for_ever = 'public, max-age=31536000, immutable';
@@ -38,10 +39,21 @@ export function serveAssets(): Middleware {
     ctx.set('x-content-type-options', 'nosniff');
     ctx.type = found.type;
     if (encoding) ctx.set('content-encoding', encoding);
-    ctx.body = encoding ? found[encoding] : found.plain;
+    ctx.body = encoding ? await found.encoded(encoding) : found.plain;
   };
 }
 
+// Best compression takes a good part of a second for all of them together: a node that starts does not wait for it.
 function store({ type, body }: Pick<Asset, 'type' | 'body'>): Stored {
-  return { type, plain: body, br: brotliCompressSync(body), gzip: gzipSync(body, { level: 9 }) };
+  const done = new Map<string, Promise<Buffer>>();
+  const compress = { br: () => promisify(brotliCompress)(body), gzip: () => promisify(gzip)(body, { level: 9 }) };
+  return {
+    type,
+    plain: body,
+    encoded(encoding) {
+      const work = done.get(encoding) ?? compress[encoding]();
+      done.set(encoding, work);
+      return work;
+    },
+  };
 }

@@ -10,10 +10,11 @@ import { demo_password, seedPeople } from '../../src/demo/people.ts';
 import { findFreePort } from '../../src/demo/postgres.ts';
 import { listen, stopListening } from '../../src/http/listen.ts';
 import type { Verifiers } from '../../src/links/link.ts';
+import { loadSigningKeys } from '../../src/oidc/signing-keys.ts';
 import { type Gapura, openGapura } from '../../src/server.ts';
 import { startWorker } from '../../src/worker.ts';
 import { type Answer, type HttpVisitor, newHttpVisitor } from './http.ts';
-import { createTestDatabase } from './postgres.ts';
+import { createTestDatabase, filledTemplate } from './postgres.ts';
 import { type Server, startServer, test_mail, test_secret } from './server.ts';
 
 export { demo_password };
@@ -40,21 +41,32 @@ export interface TestGapuraOptions {
   env?: Record<string, string>;
 }
 
-/** A database with the reference data and the demonstration's people; `stop` removes it. */
-async function openPeopled(port: number, options: TestGapuraOptions) {
-  const database = await createTestDatabase();
-  const config = readConfig({
+/** What every installation has and the demonstration's people, with keys that sign: made once in a run, not once in a file. */
+const peopled = filledTemplate('gapura_peopled', async (db) => {
+  const config = readTestConfig('postgres://gapura@localhost/gapura_peopled', 3000);
+  await seed(db, config);
+  await seedPeople(db);
+  await loadSigningKeys(db, config);
+});
+
+function readTestConfig(database_url: string, port: number, { env, private_hosts = [] }: TestGapuraOptions = {}) {
+  return readConfig({
     GAPURA_PRODUCTION: 'false',
     GAPURA_URL: `http://localhost:${port}`,
     GAPURA_LISTEN_PORT: String(port),
-    DATABASE_URL: database.url,
+    DATABASE_URL: database_url,
     GAPURA_SECRETS: test_secret,
     ...test_mail,
-    ...options.env,
-    GAPURA_PRIVATE_HOSTS: (options.private_hosts ?? []).join(','),
+    ...env,
+    GAPURA_PRIVATE_HOSTS: private_hosts.join(','),
   });
+}
+
+/** A database with the reference data and the demonstration's people; `stop` removes it. */
+async function openPeopled(port: number, options: TestGapuraOptions) {
+  const database = await createTestDatabase({ template: peopled });
+  const config = readTestConfig(database.url, port, options);
   await seed(database.db, config);
-  await seedPeople(database.db);
   return { database, config };
 }
 

@@ -14,18 +14,48 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
-const template = 'gapura_template';
-const template_lock = 1;
+/** A database that is made once in a run and copied from then on. */
+export interface Template {
+  name: string;
+  /** What it is itself a copy of; a database without any table when nothing is named. */
+  from?: Template;
+  fill: (url: string) => Promise<void>;
+}
+
+/** This release's schema, empty. */
+const migrated_template: Template = {
+  name: 'gapura_template',
+  async fill(url) {
+    const db = openDatabase(url, { max: 2, application_name: 'template' });
+    await migrate(db).finally(() => db.destroy());
+    await prepareJobs(new Secret(url));
+  },
+};
+
+/** The same with what `fill` writes, which every copy of that name then has from the start. */
+export function filledTemplate(name: string, fill: (db: Database) => Promise<void>): Template {
+  return {
+    name,
+    from: migrated_template,
+    async fill(url) {
+      const db = openDatabase(url, { max: 2, application_name: 'template' });
+      await fill(db).finally(() => db.destroy());
+    },
+  };
+}
 
 /**
- * Makes an empty database of this release's schema in some 50 ms.
+ * Makes a database in some 50 ms: an empty one of this release's schema, or a copy of another template.
  * @param options.migrated false gives one without any table
  */
-export async function createTestDatabase({ migrated = true } = {}): Promise<TestDatabase> {
+export async function createTestDatabase({
+  migrated = true,
+  template = migrated_template,
+} = {}): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString('hex')}`;
   await asOwner(async (owner) => {
-    if (migrated) await ensureTemplate(owner);
-    await owner.query(`CREATE DATABASE ${name} TEMPLATE ${migrated ? template : 'template0'} STRATEGY FILE_COPY`);
+    if (migrated) await ensureTemplate(owner, template);
+    await copy(owner, name, migrated ? template.name : undefined);
   });
   const url = urlOf(name);
   const db = openDatabase(url, { max: 10, application_name: 'test' });
@@ -39,24 +69,26 @@ export async function createTestDatabase({ migrated = true } = {}): Promise<Test
   };
 }
 
-/** The lock makes one test process migrate while the others wait; the rename makes the template appear whole or not at all. */
-async function ensureTemplate(owner: pg.Client): Promise<void> {
-  const isThere = async () =>
-    (await owner.query('SELECT FROM pg_database WHERE datname = $1', [template])).rows.length > 0;
+/** The lock makes one test process fill it while the others wait; the rename makes it appear whole or not at all. */
+async function ensureTemplate(owner: pg.Client, { name, from, fill }: Template): Promise<void> {
+  const isThere = async () => (await owner.query('SELECT FROM pg_database WHERE datname = $1', [name])).rows.length > 0;
   if (await isThere()) return;
-  await owner.query('SELECT pg_advisory_lock($1)', [template_lock]);
+  if (from) await ensureTemplate(owner, from);
+  await owner.query('SELECT pg_advisory_lock(hashtext($1))', [name]);
   try {
     if (await isThere()) return;
-    await owner.query(`DROP DATABASE IF EXISTS ${template}_unfinished WITH (FORCE)`);
-    await owner.query(`CREATE DATABASE ${template}_unfinished TEMPLATE template0`);
-    const url = urlOf(`${template}_unfinished`);
-    const db = openDatabase(url, { max: 2, application_name: 'template' });
-    await migrate(db).finally(() => db.destroy());
-    await prepareJobs(new Secret(url));
-    await owner.query(`ALTER DATABASE ${template}_unfinished RENAME TO ${template}`);
+    const unfinished = `${name}_unfinished`;
+    await owner.query(`DROP DATABASE IF EXISTS ${unfinished} WITH (FORCE)`);
+    await copy(owner, unfinished, from?.name);
+    await fill(urlOf(unfinished));
+    await owner.query(`ALTER DATABASE ${unfinished} RENAME TO ${name}`);
   } finally {
-    await owner.query('SELECT pg_advisory_unlock($1)', [template_lock]);
+    await owner.query('SELECT pg_advisory_unlock(hashtext($1))', [name]);
   }
+}
+
+async function copy(owner: pg.Client, name: string, template = 'template0'): Promise<void> {
+  await owner.query(`CREATE DATABASE ${name} TEMPLATE ${template} STRATEGY FILE_COPY`);
 }
 
 async function asOwner<T>(work: (owner: pg.Client) => Promise<T>): Promise<T> {

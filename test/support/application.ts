@@ -134,6 +134,19 @@ function send(res: ServerResponse, answer: object): void {
   res.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
 }
 
+/** What is the same of every application that a test writes down. */
+export function describeApplication(id: string, host: string) {
+  return {
+    id,
+    agency_code: 'BPOM',
+    name: `Aplikasi ${id}`,
+    about: 'Untuk uji',
+    about_en: 'For tests',
+    url: `http://${host}/`,
+    client_id: null,
+  };
+}
+
 type Registration = Partial<Parameters<typeof saveApplication>[1]> & { settings?: Record<string, unknown> };
 
 /** Writes the application down at Gapura, verified by the stand-in. */
@@ -145,13 +158,7 @@ export async function registerApplication(
 ): Promise<void> {
   const { endpoint, host } = application;
   await saveApplication(db, {
-    id,
-    agency_code: 'BPOM',
-    name: `Aplikasi ${id}`,
-    about: 'Untuk uji',
-    about_en: 'For tests',
-    url: `http://${host}/`,
-    client_id: null,
+    ...describeApplication(id, host),
     verifier: 'http',
     verifier_settings: JSON.stringify({
       endpoint,

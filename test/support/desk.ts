@@ -72,6 +72,17 @@ export function newApiClient(url: string, token: string | undefined): ApiClient 
   };
 }
 
+/** The refusals of an answer: by field the key of its message. */
+export const errorsOf = ({ body }: ApiAnswer): Record<string, string> =>
+  Object.fromEntries((body.errors as { field: string; code: string }[]).map(({ field, code }) => [field, code]));
+
+/** Two programs that act for themselves: one as an administrator, one as an officer of BPOM. */
+export async function openPrograms(gapura: TestGapura): Promise<{ admin: ApiClient; officer: ApiClient }> {
+  const admin = await getClientToken(gapura, 'mesin', 'administrator');
+  const officer = await getClientToken(gapura, 'mesin-bpom', 'agency_officer', { agency_code: 'BPOM' });
+  return { admin: newApiClient(gapura.url, admin), officer: newApiClient(gapura.url, officer) };
+}
+
 /** Registers a client that acts for itself in a role, and gives its token. */
 export async function getClientToken(
   gapura: Pick<TestGapura, 'db' | 'config'>,

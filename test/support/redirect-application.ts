@@ -13,6 +13,7 @@ import {
   type Verifiers,
 } from '../../src/links/link.ts';
 import { OutboundError } from '../../src/outbound.ts';
+import { describeApplication } from './application.ts';
 import type { TestGapura } from './gapura.ts';
 
 export interface RedirectApplication {
@@ -148,13 +149,7 @@ export async function registerRedirectApplication(
 ): Promise<void> {
   const host = `127.0.0.1:${port}`;
   await saveApplication(db, {
-    id,
-    agency_code: 'BPOM',
-    name: `Aplikasi ${id}`,
-    about: 'Untuk uji',
-    about_en: 'For tests',
-    url: `http://${host}/`,
-    client_id: null,
+    ...describeApplication(id, host),
     verifier: 'pintu',
     verifier_settings: JSON.stringify({ host, ...settings }),
     ...changes,

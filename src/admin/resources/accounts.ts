@@ -6,9 +6,9 @@ import { canonicalise } from '../../accounts/identifiers.ts';
 import { lock_kinds } from '../../accounts/locks.ts';
 import type { Database } from '../../database.ts';
 import { languages, translator } from '../../i18n/messages.ts';
-import { normaliseNpwp } from '../../organisations/shapes.ts';
 import { listGivable, role_places, roles, staff_roles } from '../../permissions.ts';
 import { moment } from '../fields.ts';
+import { organisationFilter, uuid } from '../filters.ts';
 import type { Filter, Resource } from '../resource.ts';
 import { account_operations } from './account-operations.ts';
 import { account_sections } from './account-sections.ts';
@@ -59,21 +59,15 @@ function beginNumber(typed: string): string | undefined {
   return rest === undefined ? undefined : `+62${rest}`;
 }
 
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const organisation = organisationFilter({
+  npwp: (npwp) => workingAt(sql`o.npwp = ${npwp}`),
+  id: (id) => workingAt(sql`o.id = ${id}::uuid`),
+});
 
-const organisation: Filter = {
-  schema: z
-    .string()
-    .trim()
-    .max(60)
-    .refine((typed) => uuid.test(typed) || normaliseNpwp(typed) !== undefined),
-  where(value: string) {
-    const npwp = normaliseNpwp(value);
-    const which = npwp ? sql`o.npwp = ${npwp}` : sql`o.id = ${value}::uuid`;
-    return sql<boolean>`r.id IN (SELECT p.account_id FROM account_organisations p
-      JOIN organisations o ON o.id = p.organisation_id WHERE ${which})`;
-  },
-};
+function workingAt(which: ReturnType<typeof sql>) {
+  return sql<boolean>`r.id IN (SELECT p.account_id FROM account_organisations p
+    JOIN organisations o ON o.id = p.organisation_id WHERE ${which})`;
+}
 
 const is_over = sql<boolean>`coalesce(r.expires_at <= gapura_now(), false)`;
 

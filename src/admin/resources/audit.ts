@@ -5,9 +5,8 @@ import { z } from 'zod';
 import { audit_kinds } from '../../audit/audit.ts';
 import type { Database } from '../../database.ts';
 import { moment } from '../fields.ts';
+import { uuid } from '../filters.ts';
 import type { Resource } from '../resource.ts';
-
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export const audit: Resource = {
   name: 'audit',

@@ -7,7 +7,6 @@ import type { Database, Transaction } from '../../database.ts';
 import { translator } from '../../i18n/messages.ts';
 import { findAgency } from '../../organisations/agency.ts';
 import { addPerson, findOrganisation } from '../../organisations/organisation.ts';
-import { normaliseNpwp } from '../../organisations/shapes.ts';
 import {
   findMisplaced,
   grantRole,
@@ -19,13 +18,12 @@ import {
   takeRole,
 } from '../../permissions.ts';
 import { moment } from '../fields.ts';
+import { organisationFilter, uuid } from '../filters.ts';
 import { reachOfActor } from '../operation.ts';
 import type { Desk, Entry, Operation, Resource, Said } from '../resource.ts';
 import { noteRole, tellPerson } from './account-letters.ts';
 import { isKeptFrom, isReached } from './account-rules.ts';
 import { listAgencyOptions } from './agencies.ts';
-
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 const creationSchema = z.object({
   account: z
@@ -198,19 +196,10 @@ export const roles: Resource = {
         where: (value: string) => sql<boolean>`r.agency_code = ${value}`,
         options: (desk) => listAgencyOptions(desk, 'roles:read'),
       },
-      organisation_id: {
-        schema: z
-          .string()
-          .trim()
-          .max(60)
-          .refine((typed) => uuid.test(typed) || normaliseNpwp(typed) !== undefined),
-        where(value: string) {
-          const npwp = normaliseNpwp(value);
-          return npwp
-            ? sql<boolean>`r.organisation_id = (SELECT o.id FROM organisations o WHERE o.npwp = ${npwp})`
-            : sql<boolean>`r.organisation_id = ${value}::uuid`;
-        },
-      },
+      organisation_id: organisationFilter({
+        npwp: (npwp) => sql`r.organisation_id = (SELECT o.id FROM organisations o WHERE o.npwp = ${npwp})`,
+        id: (id) => sql`r.organisation_id = ${id}::uuid`,
+      }),
     },
   },
   title: ({ full_name, role }, language) => `${full_name}: ${translator(language)(`words.role_${role}`)}`,

@@ -14,6 +14,7 @@ import { setPolicy } from '../../../src/policy/store.ts';
 import {
   type ApiClient,
   addOfficer,
+  errorsOf,
   getClientToken,
   newApiClient,
   openConsole,
@@ -61,8 +62,6 @@ beforeEach(async () => {
 
 afterAll(() => gapura.stop());
 
-const errorsOf = ({ body }: Awaited<ReturnType<ApiClient>>) =>
-  Object.fromEntries((body.errors as { field: string; code: string }[]).map(({ field, code }) => [field, code]));
 const mailsOf = (account_id: string) =>
   gapura.db
     .selectFrom('mails')

@@ -4,14 +4,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
 import { findAgency } from '../../../src/organisations/agency.ts';
 import { moveClock, resetClock } from '../../support/clock.ts';
-import {
-  type ApiClient,
-  getClientToken,
-  newApiClient,
-  openConsole,
-  problemsOf,
-  submitWell,
-} from '../../support/desk.ts';
+import { type ApiClient, errorsOf, openConsole, openPrograms, problemsOf, submitWell } from '../../support/desk.ts';
 import { signIn, startGapura, type TestGapura } from '../../support/gapura.ts';
 import { newHttpVisitor } from '../../support/http.ts';
 
@@ -21,17 +14,10 @@ let officer: ApiClient;
 
 beforeAll(async () => {
   gapura = await startGapura();
-  admin = newApiClient(gapura.url, await getClientToken(gapura, 'mesin', 'administrator'));
-  officer = newApiClient(
-    gapura.url,
-    await getClientToken(gapura, 'mesin-bpom', 'agency_officer', { agency_code: 'BPOM' }),
-  );
+  ({ admin, officer } = await openPrograms(gapura));
 });
 
 afterAll(() => gapura.stop());
-
-const errorsOf = ({ body }: Awaited<ReturnType<ApiClient>>) =>
-  Object.fromEntries((body.errors as { field: string; code: string }[]).map(({ field, code }) => [field, code]));
 
 test('is added, renamed by who saw it as it is, and told by its code', async () => {
   const made = await admin('POST', '/agencies', {

@@ -19,9 +19,9 @@ import { makeCertificate } from '../../support/certificate.ts';
 import {
   type ApiClient,
   addOfficer,
-  getClientToken,
-  newApiClient,
+  errorsOf,
   openConsole,
+  openPrograms,
   problemsOf,
   submitWell,
 } from '../../support/desk.ts';
@@ -43,11 +43,7 @@ beforeAll(async () => {
   gapura = await startGapura();
   application = await startApplication();
   links = await openTestLinks(gapura);
-  admin = newApiClient(gapura.url, await getClientToken(gapura, 'mesin', 'administrator'));
-  officer = newApiClient(
-    gapura.url,
-    await getClientToken(gapura, 'mesin-bpom', 'agency_officer', { agency_code: 'BPOM' }),
-  );
+  ({ admin, officer } = await openPrograms(gapura));
   petugas = await openConsole(gapura, 'petugas');
 });
 
@@ -70,9 +66,6 @@ const described = {
   url: 'https://baru.example/',
   agency_code: 'BPOM',
 };
-
-const errorsOf = ({ body }: Awaited<ReturnType<ApiClient>>) =>
-  Object.fromEntries((body.errors as { field: string; code: string }[]).map(({ field, code }) => [field, code]));
 
 const stored = async (id: string) => (await findApplication(gapura.db, id))?.verifier_settings;
 

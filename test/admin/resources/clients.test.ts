@@ -6,9 +6,9 @@ import { policy as policyOf } from '../../../src/policy/policy.ts';
 import {
   type ApiClient,
   addOfficer,
-  getClientToken,
-  newApiClient,
+  errorsOf,
   openConsole,
+  openPrograms,
   problemsOf,
   submitWell,
 } from '../../support/desk.ts';
@@ -23,11 +23,7 @@ let officer: ApiClient;
 
 beforeAll(async () => {
   gapura = await startGapura();
-  admin = newApiClient(gapura.url, await getClientToken(gapura, 'mesin', 'administrator'));
-  officer = newApiClient(
-    gapura.url,
-    await getClientToken(gapura, 'mesin-bpom', 'agency_officer', { agency_code: 'BPOM' }),
-  );
+  ({ admin, officer } = await openPrograms(gapura));
 });
 
 afterAll(() => gapura.stop());
@@ -49,9 +45,6 @@ async function make(client_id: string, more: object = {}, by = admin): Promise<{
   expect([made.status, made.body.errors]).toEqual([201, undefined]);
   return { secret: made.body.shown_once?.secret, version: made.body.version };
 }
-
-const errorsOf = ({ body }: Awaited<ReturnType<ApiClient>>) =>
-  Object.fromEntries((body.errors as { field: string; code: string }[]).map(({ field, code }) => [field, code]));
 
 const secretOf = ({ body }: Answer) => /<code class="secret">([\w-]+)<\/code>/.exec(body)?.[1] ?? '';
 

@@ -1,7 +1,7 @@
 /** Directorates at the console and for programs: an officer writes those of the own agency, and no others. */
 
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { type ApiClient, getClientToken, newApiClient, openConsole, submitWell } from '../../support/desk.ts';
+import { type ApiClient, errorsOf, getClientToken, newApiClient, openConsole, submitWell } from '../../support/desk.ts';
 import { startGapura, type TestGapura } from '../../support/gapura.ts';
 import { storm } from '../../support/storm.ts';
 
@@ -21,9 +21,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => gapura.stop());
-
-const errorsOf = ({ body }: Awaited<ReturnType<ApiClient>>) =>
-  Object.fromEntries((body.errors as { field: string; code: string }[]).map(({ field, code }) => [field, code]));
 
 async function findId(code: string): Promise<string> {
   const row = await gapura.db

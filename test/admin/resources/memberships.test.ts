@@ -5,7 +5,7 @@ import { sql } from 'kysely';
 import { memberships } from '../../../src/admin/resources/memberships.ts';
 import { addMembership } from '../../../src/organisations/directorate.ts';
 import { findOrganisation } from '../../../src/organisations/organisation.ts';
-import { type ApiClient, getClientToken, newApiClient, openConsole, submitWell } from '../../support/desk.ts';
+import { type ApiClient, errorsOf, getClientToken, newApiClient, openConsole, submitWell } from '../../support/desk.ts';
 import { signIn, startGapura, type TestGapura } from '../../support/gapura.ts';
 import { newHttpVisitor } from '../../support/http.ts';
 import { storm } from '../../support/storm.ts';
@@ -50,8 +50,6 @@ beforeEach(async () => {
 
 afterAll(() => gapura.stop());
 
-const errorsOf = ({ body }: Awaited<ReturnType<ApiClient>>) =>
-  Object.fromEntries((body.errors as { field: string; code: string }[]).map(({ field, code }) => [field, code]));
 const idOf = (who: keyof typeof organisation, code: string) => `${organisation[who]}.${directorate[code]}`;
 const list = async (api: ApiClient, query = '') => {
   const { status, body } = await api('GET', `/memberships${query}`);

@@ -8,7 +8,7 @@ import { addPerson, findOrganisation } from '../../../src/organisations/organisa
 import { grantRole, listRoles, type Role, roles as role_names } from '../../../src/permissions.ts';
 import { policy } from '../../../src/policy/policy.ts';
 import { setPolicy } from '../../../src/policy/store.ts';
-import { type ApiClient, addOfficer, getClientToken, newApiClient, openConsole } from '../../support/desk.ts';
+import { type ApiClient, addOfficer, errorsOf, getClientToken, newApiClient, openConsole } from '../../support/desk.ts';
 import { signIn, startGapura, startNodes, type TestGapura } from '../../support/gapura.ts';
 import { type HttpVisitor, newHttpVisitor } from '../../support/http.ts';
 import { until } from '../../support/nodes.ts';
@@ -60,8 +60,6 @@ const placeOf = (role: Role, agency_code: string, organisation_id: string): Reco
     : ['developer', 'agency_officer'].includes(role)
       ? { agency_code }
       : {};
-const errorsOf = ({ body }: Awaited<ReturnType<ApiClient>>) =>
-  Object.fromEntries((body.errors as { field: string; code: string }[]).map(({ field, code }) => [field, code]));
 const rolesOf = async (id: string) => (await listRoles(gapura.db, id)).map(({ role }) => role);
 const mailsOf = async (account_id: string) =>
   (

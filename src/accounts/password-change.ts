@@ -1,30 +1,25 @@
 /** A person's own change of the password: what is checked, and all that happens with it or not at all. */
 
 import { type AuditRequest, record } from '../audit/audit.ts';
-import { now } from '../clock.ts';
 import { type Database, inTransaction, type Transaction } from '../database.ts';
-import { sendMail } from '../delivery/outbox.ts';
-import { formatDateTime } from '../i18n/dates.ts';
-import type { Jobs } from '../jobs.ts';
 import type { Limits } from '../limits.ts';
 import { listRoles } from '../permissions.ts';
 import { hashPassword, verifyPassword } from './password.ts';
 import { checkNewPassword, daysOf } from './password-rules.ts';
 import { findPasswordHash, replacePassword } from './password-store.ts';
-import { type Account, findAccount, listAddresses, raiseGeneration } from './store.ts';
+import { findAccount, raiseGeneration } from './store.ts';
 
-/** What changing a password needs; `keepSession` is the engine's, handed in. */
+/** What changing a password needs; `keepSession` is the engine's and `tellOfPassword` that of the notices, handed in. */
 export interface PasswordStore {
   db: Database;
-  jobs: Jobs;
   limits: Limits;
-  /** Whom to turn to, as the mail names it. */
-  support: string;
   /**
    * Lifts the session in which the change is made to the account's new generation, in the change's transaction.
    * @returns false when the session was over before, so that nobody may change anything in it
    */
   keepSession(tx: Transaction, session: { uid: string; account_id: string; generation: number }): Promise<boolean>;
+  /** Tells every address of the person, with what they need if it was not they. */
+  tellOfPassword(tx: Transaction, deed: { account_id: string; request: AuditRequest }): Promise<void>;
 }
 
 /** One change: whose, in which session, from what to what. */
@@ -78,7 +73,7 @@ export async function changePassword(store: PasswordStore, change: PasswordChang
 
   const hash = await hashPassword(new_password);
   try {
-    await inTransaction(db, (tx) => write(store, tx, change, account, [old_hash, hash, daysOf(roles)]));
+    await inTransaction(db, (tx) => write(store, tx, change, [old_hash, hash, daysOf(roles)]));
   } catch (error) {
     if (error instanceof TooLate) return { state: 'refused', because: error.because };
     throw error;
@@ -107,10 +102,9 @@ async function tryOld(
 }
 
 async function write(
-  { jobs, support, keepSession }: PasswordStore,
+  { keepSession, tellOfPassword }: PasswordStore,
   tx: Transaction,
   { account_id, session_uid, old_password, request }: PasswordChange,
-  account: Account,
   [old_hash, hash, days]: [old_hash: string, hash: string, days: number],
 ): Promise<void> {
   if (!(await replacePassword(tx, account_id, old_hash, hash, days))) throw new TooLate('changed_meanwhile');
@@ -123,8 +117,5 @@ async function write(
     detail: { was_asked: old_password === undefined },
     request,
   });
-  const { full_name: name, language, time_zone } = account;
-  const values = { name, time: formatDateTime(language, now(), time_zone), support };
-  for (const to of await listAddresses(tx, account_id))
-    await sendMail(tx, jobs, { account_id, to, language, template: 'password_changed', values });
+  await tellOfPassword(tx, { account_id, request });
 }

@@ -4,6 +4,7 @@
 export const mail_templates = [
   'account_email_changed',
   'account_expiry_changed',
+  'account_frozen',
   'account_locked',
   'account_unlocked',
   'client_secret_expiring',
@@ -41,6 +42,7 @@ export const mail_secrets: Partial<Record<MailTemplate, 'code' | 'link'>> = {
   human_check: 'code',
   invitation: 'link',
   new_browser: 'link',
+  password_changed: 'link',
   password_reset: 'link',
   recovery_address_added: 'link',
   recovery_address_code: 'code',

@@ -4,12 +4,13 @@ import { type Selectable, sql } from 'kysely';
 import { z } from 'zod';
 import type { Database, Transaction } from '../database.ts';
 import type { Agencies } from '../tables.ts';
+import { mailDomains } from './mail-domains.ts';
 import { code, words } from './shapes.ts';
 
 export type Agency = Selectable<Agencies>;
 
 /** What describes an agency and may change. */
-export const agencySchema = z.object({ name: words(200), name_en: words(200) });
+export const agencySchema = z.object({ name: words(200), name_en: words(200), mail_domains: mailDomains });
 
 export const newAgencySchema = z.object({
   code: code(/^[A-Z0-9-]{2,20}$/, 'errors.agency.code'),

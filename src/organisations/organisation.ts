@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { Database, Transaction } from '../database.ts';
 import { policy } from '../policy/policy.ts';
 import type { Organisations } from '../tables.ts';
+import { mailDomains } from './mail-domains.ts';
 import {
   ediNumberShape,
   hasValidCheckDigit,
@@ -38,6 +39,7 @@ export const organisationSchema = z.object({
   time_zone: z.enum(time_zones).optional().meta({ group: 'contact', options: 'time_zones' }),
   phone_number: optionalLine(30).meta({ group: 'contact', personal: true }),
   fax_number: optionalLine(30).meta({ group: 'contact', personal: true }),
+  mail_domains: mailDomains.meta({ group: 'contact' }),
 });
 
 type Values = z.output<typeof organisationSchema>;
@@ -188,12 +190,16 @@ export async function addPerson(
     .execute();
 }
 
-/** The organisation a person acts for; the earliest where they have several. */
-export async function findOrganisationOf(db: Database, account_id: string): Promise<Organisation | undefined> {
+/** The organisation a person acts for, and as what; the earliest where they have several. */
+export async function findOrganisationOf(
+  db: Database,
+  account_id: string,
+): Promise<(Organisation & { position: string | null }) | undefined> {
   return db
     .selectFrom('account_organisations as p')
     .innerJoin('organisations as o', 'o.id', 'p.organisation_id')
     .selectAll('o')
+    .select('p.position')
     .where('p.account_id', '=', account_id)
     .orderBy('p.created_at')
     .orderBy('o.npwp')

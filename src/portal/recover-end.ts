@@ -11,7 +11,7 @@ import { chooseSession, describeRulesOf, offersSession, resetPassword } from '..
 import { page } from '../views.ts';
 import { goTo, requestOf } from './links.ts';
 import type { PortalStore } from './portal.ts';
-import { addressOfSignIn, findStep, isOfThis, showMoved } from './recover-step.ts';
+import { addressOfSignIn, findStep, isOfThis, showEnd, showMoved } from './recover-step.ts';
 
 const form = z.object({
   recovery: z.string().max(64).default(''),
@@ -81,6 +81,7 @@ async function submitPassword(ctx: Context, store: PortalStore): Promise<void> {
   if (problems) return refuse(problems);
   const outcome = await resetPassword(store.recoveries, recovery, { password: new_password, request: requestOf(ctx) });
   if (outcome.state === 'moved') return showMoved(ctx, recovery);
+  if (outcome.state === 'closed') return showEnd(ctx, 'closed', recovery);
   if (outcome.state === 'refused') return refuse(explainChange(t, outcome));
   rememberBrowser(ctx, outcome.browser);
   goTo(ctx, '/recovery/done');
@@ -93,7 +94,9 @@ async function submitSession(ctx: Context, store: PortalStore): Promise<void> {
   const read = await readForm(ctx, form);
   const sent = read.state === 'read' ? read.values.recovery : (read.values.recovery ?? '');
   if (!isOfThis(ctx, recovery, sent)) return;
-  if (!(await chooseSession(store.recoveries, recovery))) return showMoved(ctx, recovery);
+  const { state } = await chooseSession(store.recoveries, recovery);
+  if (state === 'moved') return showMoved(ctx, recovery);
+  if (state === 'closed') return showEnd(ctx, 'closed', recovery);
   goTo(ctx, recovery.interaction ? addressOfSignIn(recovery) : '/recovery/session');
 }
 

@@ -19,7 +19,7 @@ import { findWayBack } from './person.ts';
 import type { PortalStore } from './portal.ts';
 import { type Held, holdUnchecked, showCheck, turn } from './recover-check.ts';
 import { mountRecoveryEnd } from './recover-end.ts';
-import { addressOfSignIn, findStep, isOfThis, showEnd, showMoved } from './recover-step.ts';
+import { addressOfSignIn, addressOfStart, findStep, findWayOut, isOfThis, showEnd, showMoved } from './recover-step.ts';
 
 const short = z.string().max(64, 'errors.too_long').default('');
 
@@ -135,7 +135,8 @@ async function drawAddress(ctx: Context, store: PortalStore, recovery: Recovery,
     masks: await listMasks(store.recoveries, recovery),
     minutes: Math.round(policy('recovery.code_lifetime') / 60),
     errors,
-    back: addressOfSignIn(recovery),
+    back: await findWayOut(ctx, store, recovery),
+    again: addressOfStart(recovery),
   });
 }
 
@@ -187,7 +188,8 @@ async function drawCode(ctx: Context, store: PortalStore, recovery: Recovery, er
     resend_in: recovery.resend_in,
     ...(await readCounters(store.recoveries, recovery, askerOf(ctx))),
     errors,
-    back: addressOfSignIn(recovery),
+    back: await findWayOut(ctx, store, recovery),
+    again: addressOfStart(recovery),
   });
 }
 
@@ -219,7 +221,7 @@ async function submitTypedCode(ctx: Context, store: PortalStore): Promise<void> 
       ctx.set('retry-after', String(outcome.retry_after));
       return refuse(429, sayWait(ctx, 'wait_code', outcome.retry_after));
     case 'used_up':
-      return showEnd(ctx, 'used_up', 410);
+      return showEnd(ctx, 'used_up', recovery);
     case 'moved':
       return showMoved(ctx, recovery);
   }

@@ -78,6 +78,8 @@ export async function submitAddressCode(ctx: Context, store: PortalStore, accoun
       return refuse(t('errors.recovery.code_wrong', { left: outcome.left }));
     case 'expired':
       return refuse(t('errors.recovery.code_expired'));
+    case 'used_up':
+      return refuse(t('errors.recovery_address.entries_used_up'));
     case 'gone':
       return goTo(ctx, `${credentials}#recovery`);
   }

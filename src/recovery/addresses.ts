@@ -2,15 +2,17 @@
 
 import { canonicalise } from '../accounts/identifiers.ts';
 import { emailShape } from '../accounts/profile.ts';
+import { isPublicDomain } from '../accounts/public-domains.ts';
 import { findAccount, listAddresses } from '../accounts/store.ts';
 import { type AuditRequest, record } from '../audit/audit.ts';
 import { now } from '../clock.ts';
 import { type Database, inTransaction, type Transaction } from '../database.ts';
 import { sendMail } from '../delivery/outbox.ts';
 import { formatDateTime } from '../i18n/dates.ts';
+import { listMailDomainsOf } from '../organisations/mail-domains.ts';
 import { policy } from '../policy/policy.ts';
-import { findProof, issueProof, spendProof } from '../proofs.ts';
-import { isPublicDomain, maskAddress } from './mask.ts';
+import { findProof, issueProof, spendProof, voidProofs } from '../proofs.ts';
+import { maskAddress } from './mask.ts';
 import { tellEverywhere } from './notices.ts';
 import type { RecoveryStore } from './recovery.ts';
 import * as store from './store.ts';
@@ -60,6 +62,8 @@ export async function addAddress(
   });
 }
 
+const domainOf = (address: string) => address.slice(address.lastIndexOf('@') + 1);
+
 /** What an address must not be: one's own, or of a domain that is closed together with the account. */
 async function findFault(
   { db, own_domains }: RecoveryStore,
@@ -68,8 +72,8 @@ async function findFault(
 ): Promise<'own' | 'domain' | undefined> {
   const own = (await listAddresses(db, account_id)).map(canonicalise);
   if (own.includes(canonical)) return 'own';
-  const domainOf = (address: string) => address.slice(address.lastIndexOf('@') + 1);
-  const closed = [...own.map(domainOf), ...own_domains].filter((domain) => domain && !isPublicDomain(domain));
+  const offices = await listMailDomainsOf(db, account_id);
+  const closed = [...own.map(domainOf), ...own_domains, ...offices].filter((one) => one && !isPublicDomain(one));
   const domain = domainOf(canonical);
   const isBelow = (one: string, other: string) => one === other || one.endsWith(`.${other}`);
   return closed.some((one) => isBelow(domain, one) || isBelow(one, domain)) ? 'domain' : undefined;
@@ -127,7 +131,11 @@ export async function resendCode(
   });
 }
 
-export type VerifyOutcome = { state: 'verified' } | { state: 'wrong'; left: number } | { state: 'expired' | 'gone' };
+export type VerifyOutcome =
+  | { state: 'verified' }
+  | { state: 'wrong'; left: number }
+  /** `gone`: there is nothing to verify any more, or a second click has done it. */
+  | { state: 'expired' | 'used_up' | 'gone' };
 
 /** Checks the typed code of an address; a right one makes it one that opens a recovery, and all others are told. */
 export async function verifyAddress(
@@ -143,7 +151,9 @@ export async function verifyAddress(
       if (spent.state !== 'spent') {
         const because = spent.state === 'refused' ? spent.because : 'wrong';
         await record(tx, { kind: 'recovery_address_refused', account_id, detail: { because }, request });
-        return spent.state === 'wrong' && spent.left > 0 ? { state: 'wrong', left: spent.left } : { state: 'expired' };
+        if (spent.state === 'wrong' && spent.left > 0) return { state: 'wrong', left: spent.left };
+        if (spent.state === 'wrong' || because === 'used_up') return { state: 'used_up' };
+        return { state: because === 'spent' ? 'gone' : 'expired' };
       }
       if (!(await store.proveAddress(tx, account_id, id))) return { state: 'gone' };
       await record(tx, { kind: 'recovery_address_verified', account_id, request });
@@ -160,7 +170,7 @@ export async function verifyAddress(
 
 const unique_violation = '23505';
 
-/** Removes an address; false when it is not there. */
+/** Removes an address, and with it what was begun by a code sent there; false when it is not there. */
 export async function removeAddress(
   parts: RecoveryStore,
   { account_id, id, request }: AddressDeed & { id: string },
@@ -174,8 +184,12 @@ export async function removeAddress(
       detail: { verified: row.verified_at !== null },
       request,
     });
+    if (!row.verified_at) return true;
+    // Whoever reads that mailbox may be why it is removed.
+    await voidProofs(tx, { purpose: 'reset', subject: account_id });
+    await store.endAll(tx, account_id);
     const notice = { account_id, request, shown: maskAddress(row.address), also: [row.address] };
-    if (row.verified_at) await tellEverywhere(tx, parts, 'recovery_address_removed', notice);
+    await tellEverywhere(tx, parts, 'recovery_address_removed', notice);
     return true;
   });
 }

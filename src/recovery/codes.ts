@@ -56,7 +56,9 @@ export async function requestCode(
   const found = await findAccount(db, subject ?? store.nobody);
   const targets = await method.listTargets(parts, is_standing ? found?.id : undefined, canonicalise(recovery.name));
   const target = (targets[choice] ?? targets[0]) as RecoveryTarget;
-  const key = [target.id === null ? 'nobody' : 'address', target.canonical];
+  // What strangers use up of a mailbox's day is not taken from a browser that the person signed in with.
+  const own = lane[0] === 'browser' ? lane : [];
+  const key = [target.id === null ? 'nobody' : 'address', target.canonical, ...own];
   const is_sent = (await limits.spend(db, 'recovery_mail', key)).state === 'allowed';
   const account = is_standing && target.id !== null && is_sent ? found : undefined;
   const is_taken = await inTransaction(db, async (tx) => {

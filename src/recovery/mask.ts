@@ -1,27 +1,9 @@
 /** How a mail address is shown to somebody who has not proven to be its owner, and what is shown where there is none. */
 
+import { isPublicDomain } from '../accounts/public-domains.ts';
 import { keyedDigest } from '../crypto.ts';
 
-/** Where anybody can have an address, so that the name of the domain tells nothing of the person. */
-const public_domains = [
-  'gmail.com',
-  'yahoo.com',
-  'yahoo.co.id',
-  'ymail.com',
-  'outlook.com',
-  'outlook.co.id',
-  'hotmail.com',
-  'live.com',
-  'icloud.com',
-  'proton.me',
-  'aol.com',
-];
-
 const stars = '********';
-
-export function isPublicDomain(domain: string): boolean {
-  return public_domains.includes(domain.toLowerCase());
-}
 
 /**
  * Three first characters and a fixed number of stars; the domain only where everybody may have an address. Of a short name
@@ -48,9 +30,18 @@ const decoy_letters =
     ' ',
   );
 
-/** A mask where there is no address: of one name always the same, made as those of real ones are. */
-export function maskOfNobody(key: Buffer, canonical: string): string {
+/**
+ * The masks where there is no address: of one name always the same, made as those of real ones are. Now and then two, as
+ * people have two: or whoever is shown two would know that somebody is there.
+ */
+export function masksOfNobody(key: Buffer, canonical: string, most: number): string[] {
   const bytes = keyedDigest(key, `mask\0${canonical}`);
+  const first = drawMask(bytes, canonical);
+  const second = drawMask(bytes.subarray(8), canonical);
+  return bytes.readUInt8(16) < 64 && most > 1 && second !== first ? [first, second] : [first];
+}
+
+function drawMask(bytes: Buffer, canonical: string): string {
   const own = canonical.replace(/[^a-z0-9]/g, '').slice(0, 3);
   const drawn = decoy_letters[bytes.readUInt16BE(0) % decoy_letters.length] ?? '';
   const shown = own.length === 3 && bytes.readUInt8(2) < 154 ? own : drawn;

@@ -7,6 +7,7 @@ import { now } from '../clock.ts';
 import { inTransaction, type Transaction } from '../database.ts';
 import { sendMail } from '../delivery/outbox.ts';
 import { formatDateTime } from '../i18n/dates.ts';
+import { nameDevice, networkOf } from '../i18n/devices.ts';
 import { translator } from '../i18n/messages.ts';
 import { findProof, issueProof, spendProof } from '../proofs.ts';
 import type { RecoveryStore } from './recovery.ts';
@@ -15,10 +16,14 @@ import { listProven } from './store.ts';
 /** What a notice tells of. */
 export type NoticeKind =
   | 'new_browser'
+  | 'password_changed'
   | 'password_reset'
   | 'recovery_address_added'
   | 'recovery_address_removed'
   | 'recovery_used';
+
+/** What a mail tells of: also of what the button itself has done, and that one has no further button. */
+type MailKind = NoticeKind | 'account_frozen';
 
 /**
  * Tells every address at which the person is known, and those in `also`, but not the one in `but`. Each mail has a link of
@@ -27,7 +32,7 @@ export type NoticeKind =
 export async function tellEverywhere(
   tx: Transaction,
   store: RecoveryStore,
-  kind: NoticeKind,
+  kind: MailKind,
   { account_id, request, shown, also = [], but }: NoticeOrder,
 ): Promise<void> {
   const account = await findAccount(tx, account_id);
@@ -47,10 +52,15 @@ export async function tellEverywhere(
     support: store.support,
   };
   for (const to of addresses.values()) {
+    const mail = { account_id, to, language, template: kind, values };
+    if (kind === 'account_frozen') {
+      await sendMail(tx, store.jobs, mail);
+      continue;
+    }
     const proof = { purpose: 'not_me', subject: account_id, target: kind, keeps_others: true } as const;
     const { secret } = await issueProof(tx, store.keys, proof);
     const link = { text: `${store.url}/notices/${secret}`, keys: store.mail_keys };
-    await sendMail(tx, store.jobs, { account_id, to, language, template: kind, values, secret: link });
+    await sendMail(tx, store.jobs, { ...mail, secret: link });
   }
 }
 
@@ -62,6 +72,11 @@ export function tellOfBrowser(store: RecoveryStore) {
     const spent = await store.limits.spend(tx, 'new_browser', [account_id, device, networkOf(request.address)]);
     if (spent.state === 'allowed') await tellEverywhere(tx, store, 'new_browser', { account_id, request });
   };
+}
+
+/** Tells of a password that was changed in a session of the person's. */
+export function tellOfPassword(store: RecoveryStore) {
+  return (tx: Transaction, order: NoticeOrder): Promise<void> => tellEverywhere(tx, store, 'password_changed', order);
 }
 
 export interface NoticeOrder {
@@ -94,43 +109,8 @@ export async function disown(store: RecoveryStore, token: string, request: Audit
     const { subject: account_id, target: told } = spent.proof;
     await record(tx, { kind: 'disowned', account_id, detail: { told }, request });
     await lockAccount(tx, account_id, 'frozen', { because: `not_me: ${told}` });
+    // It may have been the holder of a mailbox that is the person's no more.
+    await tellEverywhere(tx, store, 'account_frozen', { account_id, request });
     return true;
   });
-}
-
-type Words = ReturnType<typeof translator>;
-
-const browsers: [RegExp, string][] = [
-  [/\bEdgA?\//, 'Edge'],
-  [/\b(?:OPR|Opera)\b/, 'Opera'],
-  [/\bSamsungBrowser\//, 'Samsung Internet'],
-  [/\b(?:Firefox|FxiOS)\//, 'Firefox'],
-  [/\b(?:Chrome|CriOS)\//, 'Chrome'],
-  [/\bSafari\//, 'Safari'],
-];
-const systems: [RegExp, string][] = [
-  [/\bAndroid\b/, 'Android'],
-  [/\b(?:iPhone|iPad)\b/, 'iOS'],
-  [/\bWindows\b/, 'Windows'],
-  [/\bMac OS X\b/, 'macOS'],
-  [/\bLinux\b/, 'Linux'],
-];
-
-/** A device as a person knows it. Of a list: what a stranger's program calls itself is no text of ours. */
-function nameDevice(t: Words, user_agent = ''): string {
-  const find = (list: [RegExp, string][]) => list.find(([sign]) => sign.test(user_agent))?.[1];
-  const [browser, system] = [find(browsers), find(systems)];
-  if (browser && system) return t('words.device', { browser, system });
-  return browser ?? system ?? t('words.device_unknown');
-}
-
-/** The network of an address; the last part would name a household. */
-function networkOf(address: string): string {
-  if (address.includes(':')) {
-    const [before = '', after] = address.split('::');
-    const groups = before.split(':').filter(Boolean);
-    const whole = after === undefined ? groups : [...groups, '0', '0', '0'];
-    return `${whole.slice(0, 3).join(':')}::/48`;
-  }
-  return `${address.split('.').slice(0, 3).join('.')}.0/24`;
 }

@@ -176,8 +176,10 @@ export async function findRecovery(parts: RecoveryStore, token: string): Promise
   return { ...visit, id, method, state, subject, generation, resend_in };
 }
 
-/** Where a code can go, masked. */
+/** Where a code can go, masked. Of a closed account what was shown before: another mask would tell that it was closed. */
 export async function listMasks(parts: RecoveryStore, { method, subject, name }: Recovery): Promise<string[]> {
-  const targets = await method.listTargets(parts, subject ?? undefined, canonicalise(name));
+  const canonical = canonicalise(name);
+  const account = await findAccountForSignIn(parts.db, canonical, undefined);
+  const targets = await method.listTargets(parts, subject ?? account?.id, canonical);
   return targets.map(({ shown }) => shown);
 }

@@ -8,13 +8,13 @@ import { findAccount, raiseGeneration } from '../accounts/store.ts';
 import { type AuditRequest, record } from '../audit/audit.ts';
 import { nowSeconds } from '../clock.ts';
 import { randomToken } from '../crypto.ts';
-import { inTransaction } from '../database.ts';
+import { inTransaction, type Transaction } from '../database.ts';
 import { listRoles } from '../permissions.ts';
 import { policy } from '../policy/policy.ts';
 import { proof_purposes, voidProofs } from '../proofs.ts';
 import { tellEverywhere } from './notices.ts';
 import type { Recovery, RecoveryStore } from './recovery.ts';
-import { deletePending, endOthers, isStanding, takeStep } from './store.ts';
+import { deletePending, endAll, isStanding, takeStep } from './store.ts';
 
 /** The authentication context of a sign-in by a recovery's code. */
 export const recovered_acr = 'urn:gapura:acr:recovered';
@@ -35,11 +35,20 @@ export type ResetOutcome =
   | { state: 'reset'; browser: string }
   /** `broken`: message keys of the rules that the new password breaks. */
   | { state: 'refused'; because: 'rules'; broken: string[] }
-  /** The recovery is at another step, or the account is not as it was when it began. */
-  | { state: 'moved' };
+  /** The recovery is at another step. */
+  | { state: 'moved' }
+  /** The account is not as it was when the recovery began; whoever proved the code may know it. */
+  | { state: 'closed' };
 
 /** Undoes the transaction of a reset that came too late. */
-class TooLate extends Error {}
+class TooLate extends Error {
+  readonly state: 'moved' | 'closed';
+
+  constructor(state: 'moved' | 'closed') {
+    super(state);
+    this.state = state;
+  }
+}
 
 /**
  * Sets the new password. With it end, in one transaction, all sessions and tokens, every open code, link and pending address,
@@ -59,7 +68,7 @@ export async function resetPassword(
     listRoles(db, account_id),
     isStanding(db, recovery),
   ]);
-  if (!account || !is_standing) return { state: 'moved' };
+  if (!account || !is_standing) return { state: 'closed' };
   const { username, full_name } = account;
   const asked = { account_id, username, full_name, roles: roles.map(({ role }) => role), password };
   const broken = await checkNewPassword(db, asked);
@@ -69,15 +78,15 @@ export async function resetPassword(
   const browser = randomToken();
   try {
     await inTransaction(db, async (tx) => {
-      if (!(await takeStep(tx, id, 'verified', 'done'))) throw new TooLate();
+      if (!(await takeStep(tx, id, 'verified', 'done'))) throw new TooLate('moved');
       await writePassword(tx, account_id, hash, daysOf(asked.roles));
       // From exactly the number that it began with: another recovery, a change or a lock in this instant comes first.
-      if ((await raiseGeneration(tx, account_id)) !== generation + 1) throw new TooLate();
-      if (!(await isStanding(tx, { subject: account_id, generation: generation + 1 }))) throw new TooLate();
+      if ((await raiseGeneration(tx, account_id)) !== generation + 1) throw new TooLate('closed');
+      if (!(await isStanding(tx, { subject: account_id, generation: generation + 1 }))) throw new TooLate('closed');
       // Not the links by which the person can say "that was not me": this may be the very thing they are there for.
       for (const purpose of proof_purposes)
         if (purpose !== 'not_me') await voidProofs(tx, { purpose, subject: account_id });
-      await endOthers(tx, account_id, id);
+      await endAll(tx, account_id, id);
       await deletePending(tx, account_id);
       await forgetBrowsers(tx, account_id);
       await rememberBrowser(tx, account_id, hashBrowser(store.browser_key, browser));
@@ -85,7 +94,7 @@ export async function resetPassword(
       await tellEverywhere(tx, store, 'password_reset', { account_id, request });
     });
   } catch (error) {
-    if (error instanceof TooLate) return { state: 'moved' };
+    if (error instanceof TooLate) return { state: error.state };
     throw error;
   }
   return { state: 'reset', browser };
@@ -97,9 +106,14 @@ export function offersSession(): boolean {
 }
 
 /** Chooses the sign-in: the next sign-in page of this browser that accepts it takes it, once and soon. */
-export async function chooseSession(store: RecoveryStore, { id }: Recovery): Promise<boolean> {
-  if (!offersSession()) return false;
-  return inTransaction(store.db, (tx) => takeStep(tx, id, 'verified', 'signing_in', { seconds: 300 }));
+export async function chooseSession(
+  store: RecoveryStore,
+  recovery: Recovery,
+): Promise<{ state: 'chosen' | 'moved' | 'closed' }> {
+  if (!offersSession()) return { state: 'moved' };
+  if (!(await isStanding(store.db, recovery))) return { state: 'closed' };
+  const step = (tx: Transaction) => takeStep(tx, recovery.id, 'verified', 'signing_in', { seconds: 300 });
+  return { state: (await inTransaction(store.db, step)) ? 'chosen' : 'moved' };
 }
 
 /** What the engine is told of a sign-in by a recovery's code. */

@@ -209,13 +209,13 @@ export async function takeStep(
   return result.numUpdatedRows === 1n;
 }
 
-/** Ends the other recoveries of a person. */
-export async function endOthers(tx: Transaction, subject: string, id: string): Promise<void> {
+/** Ends the recoveries of a person, but the one with the id in `but`. */
+export async function endAll(tx: Transaction, subject: string, but = nobody): Promise<void> {
   await tx
     .updateTable('recoveries')
     .set({ expires_at: sql<Date>`gapura_now()` })
     .where('subject', '=', subject)
-    .where('id', '<>', id)
+    .where('id', '<>', but)
     .execute();
 }
 

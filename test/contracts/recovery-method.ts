@@ -52,7 +52,9 @@ export function testRecoveryMethod({ method, store, able, unable, listSent, coun
     ];
     expect(own.every(({ id }) => id !== null)).toBe(true);
     expect(none).toEqual(nobody);
-    expect(none).toMatchObject([{ id: null }]);
+    // One, or two as people have two.
+    expect(none.length).toBeGreaterThan(0);
+    expect(none.every(({ id }) => id === null)).toBe(true);
     for (const { shown } of [...own, ...none]) {
       expect(shown).toContain('*');
       for (const text of hidden) expect(shown).not.toContain(text);

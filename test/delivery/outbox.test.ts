@@ -522,7 +522,6 @@ const other_values: Partial<Record<(typeof mail_templates)[number], Record<strin
   invitation: { name, username, inviter: 'Sari Contoh', time, support },
   role_given: { name, time, role: 'Importir', place: 'PT Contoh', support },
   role_taken: { name, time, role: 'Importir', place: 'PT Contoh', support },
-  password_changed: { name, time, support },
   ...recoveryBlanks(),
   link_transfer_refused: { ...values, because: 'Bukan milik Anda' },
   client_secret_expiring: { client: 'e-BPOM', client_id: 'e-bpom', time },
@@ -536,7 +535,9 @@ function recoveryBlanks() {
   const event = { name, username, time, device: 'Firefox di Linux', network: '192.0.2.0/24', support };
   const changed = { ...event, address: 'sar********@gmail.com' };
   return {
+    account_frozen: event,
     new_browser: event,
+    password_changed: event,
     password_reset: event,
     recovery_used: event,
     recovery_address_added: changed,

@@ -83,6 +83,9 @@ test('freezes the account, ends its sessions, signs nobody in, and tells the aud
   expect((await visitor.get('/portal')).body).toContain('name="identifier"');
   const events = gapura.db.selectFrom('audit_events').select(['kind', 'detail']).where('account_id', '=', budi);
   expect(await events.execute()).toContainEqual({ kind: 'disowned', detail: { told: 'recovery_used' } });
+  const told = (await listMails(gapura)).filter(({ template }) => template === 'account_frozen');
+  expect(told.map(({ to, secret }) => [to, secret])).toEqual([['budi@contoh.example', undefined]]);
+  expect(told[0]?.text).toMatch(/dibekukan.*jaringan 127\.0\.0\.0\/24/s);
 });
 
 describe('is over', () => {

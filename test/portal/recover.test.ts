@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { lockAccount, unlockAccount } from '../../src/accounts/account.ts';
 import { countHashes, hashPassword } from '../../src/accounts/password.ts';
 import { findPasswordHash, writePassword } from '../../src/accounts/password-store.ts';
+import { saveProvenAddress } from '../../src/recovery/addresses.ts';
 import { type Browser, clickAndSettle, expectNoAxeViolations, expectQuiet, openBrowser } from '../support/browser.ts';
 import { moveClock, resetClock } from '../support/clock.ts';
 import { readText } from '../support/facts.ts';
@@ -18,6 +19,7 @@ import {
 import { type Answer, findForm, type HttpVisitor, newHttpVisitor } from '../support/http.ts';
 import { listMails, readSecret } from '../support/mails.ts';
 import { copyVisitor, findAccountId } from '../support/nodes.ts';
+import { setTestPolicy } from '../support/policy.ts';
 import { openParty } from '../support/relying-party.ts';
 import { listStatements } from '../support/statements.ts';
 import { storm } from '../support/storm.ts';
@@ -160,6 +162,23 @@ describe('the way back in', () => {
     ]);
   });
 
+  test('returns to the application whose link began it, also from where it is begun anew', async () => {
+    await registerClient(gapura, 'asal-tautan');
+    const out = 'href="http://asal-tautan.localhost:4999/">Kembali ke Aplikasi asal-tautan</a>';
+    const entry = await visitor.get('/recovery?client_id=asal-tautan');
+    expect(entry.body).toContain(out);
+    const address = await visitor.submit(entry, { username: 'sari' }, 'recovery');
+    const code = await visitor.submit(address, {}, 'request');
+    for (const page of [address, code]) {
+      expect(page.body).toContain(out);
+      expect(page.body).toContain('href="/recovery?client_id=asal-tautan"');
+    }
+    const stale = await visitor.submit(address, {}, 'request');
+    expect(stale.status).toBe(429);
+    const moved = await visitor.post('/recovery/password', {});
+    expect(moved.body).toContain('href="/recovery?client_id=asal-tautan"');
+  });
+
   test('opens at once after failures at the sign-in: this browser is known from here on', async () => {
     const login = await visitor.get('/portal');
     for (let tries = 0; tries < 7; tries += 1) await signIn(visitor, login, 'sari', 'bukan-ini');
@@ -183,6 +202,8 @@ describe('the way back in', () => {
 
 describe('row 1, enumeration', () => {
   test('an unknown name, one without an address, a locked and an expired account are one and the same', async () => {
+    // One mask each; who is shown two is the test after the next.
+    await setTestPolicy(gapura.db, 'recovery.addresses', 1);
     const budi = await findAccountId(gapura, 'budi');
     const tono = await findAccountId(gapura, 'tono');
     await lockAccount(gapura.db, tono, 'locked', { because: 'uji' });
@@ -227,12 +248,59 @@ describe('row 1, enumeration', () => {
   });
 
   test('a name that nobody has shows one mask for ever, and not the same for every name', async () => {
+    await setTestPolicy(gapura.db, 'recovery.addresses', 1);
     const masks = async (name: string) => maskOf(await begin(name, newHttpVisitor(gapura.url)));
     expect(await masks('siapakah')).toBe(await masks('SIAPAKAH'));
     const all = new Set(await Promise.all(['ratna', 'pengimpor1', 'wahyu77', 'x1', 'gudang'].map(masks)));
     // Two short names may meet in one mask, as two people may; all of them do not.
     expect(all.size).toBeGreaterThan(2);
     for (const mask of all) expect(mask).toMatch(/^[a-z0-9]{3}\*{8}@(\*{8}|[a-z.]+)$/);
+  });
+
+  test('two addresses to choose from are shown to names that nobody has as well', async () => {
+    const two = '<input type="radio" name="address"';
+    let decoy = await begin('tidak.ada.0', newHttpVisitor(gapura.url));
+    for (let at = 1; !decoy.body.includes(two); at += 1) {
+      await gapura.db.deleteFrom('limits').execute();
+      decoy = await begin(`tidak.ada.${at}`, newHttpVisitor(gapura.url));
+    }
+    await saveProvenAddress(gapura.db, sari, 'sari.kedua@gmail.com');
+    const own = await begin('sari');
+    expect(own.body).toContain('sar********@gmail.com');
+    const shape = ({ body }: Answer) =>
+      body
+        .replace(/untuk [\w.]+/, 'untuk NAMA')
+        .replace(/[\w-]{36}/g, 'ID')
+        .replace(/\w*\*{8}@[\w.*]+/g, 'MASKER');
+    expect(shape(own)).toBe(shape(decoy));
+    const sent = await visitor.submit(own, { address: '1' }, 'request');
+    expect((await listMails(gapura)).map(({ to }) => to)).toEqual(['sari.kedua@gmail.com']);
+    expect(title(sent)).toBe('Masukkan kode reset');
+    await gapura.db.deleteFrom('recovery_addresses').where('canonical', '=', 'sari.kedua@gmail.com').execute();
+  });
+
+  test('row 4: the limits come at the same count for a name that nobody has', async () => {
+    const walk = async (name: string) => {
+      await gapura.db.deleteFrom('limits').execute();
+      const who = newHttpVisitor(gapura.url);
+      const seen: unknown[] = [];
+      for (let times = 0; times < 13; times += 1) {
+        const page = await ask(name, who);
+        const { status, url, body } = page;
+        seen.push([status, url.pathname, /kirim ulang: \d+ kali/.exec(readText(body))?.[0]]);
+      }
+      return seen;
+    };
+    const known = await walk('sari');
+    expect(known.slice(-2)).toEqual(Array(2).fill([429, '/recovery/address', undefined]));
+    expect(await walk('xenia_q')).toEqual(known);
+  });
+
+  test('an account that is closed shows the mask it showed before', async () => {
+    const before = maskOf(await begin('sari'));
+    await lockAccount(gapura.db, sari, 'frozen', { because: 'uji' });
+    expect(maskOf(await begin('sari', newHttpVisitor(gapura.url)))).toBe(before);
+    await unlockAccount(gapura.db, sari, 'frozen', { because: 'uji' });
   });
 });
 
@@ -340,7 +408,12 @@ describe('the code', () => {
       await ask('sari', newHttpVisitor(gapura.url));
     }
     expect((await ask('sari', newHttpVisitor(gapura.url))).status).toBe(429);
+    const listCodes = async () =>
+      (await listMails(gapura, mailbox)).filter(({ template }) => template === 'recovery_code');
+    expect(await listCodes()).toHaveLength(10);
     expect((await ask('sari', own)).url.pathname).toBe('/recovery/code');
+    // And its code is sent, although the mailbox has had its ten.
+    expect(await listCodes()).toHaveLength(11);
   });
 
   test('row 9: sent 30 times at once is right once', async () => {
@@ -445,10 +518,30 @@ describe('what a reset ends', () => {
     const form = await openReset();
     const hash = await findPasswordHash(gapura.db, sari);
     await lockAccount(gapura.db, sari, 'locked', { because: 'uji' });
-    expect((await visitor.submit(form, both, 'password')).status).toBe(409);
+    // Whoever proved the code is told, in place of being led round in a circle.
+    const told = await visitor.submit(form, both, 'password');
+    expect([told.status, title(told)]).toEqual([410, 'Akun tidak dapat dipulihkan di sini']);
+    const choice = await visitor.get('/recovery/choice');
+    expect((await visitor.submit(choice, {}, 'session')).status).toBe(410);
     await unlockAccount(gapura.db, sari, 'locked', { because: 'uji' });
-    expect((await visitor.submit(form, both, 'password')).status).toBe(409);
+    expect((await visitor.submit(form, both, 'password')).status).toBe(410);
     expect(await findPasswordHash(gapura.db, sari)).toBe(hash);
+  });
+
+  test('removing the address ends what was begun by a code sent there, at every step', async () => {
+    const owner = await newSignedInVisitor(gapura.url, 'sari');
+    const [asked, proven] = [newHttpVisitor(gapura.url), newHttpVisitor(gapura.url)];
+    const form = await openReset(proven);
+    await gapura.db.deleteFrom('mails').execute();
+    const page = await ask('sari', asked);
+    const code = await readSecret(gapura, mailbox);
+    const removal = /href="([^"]+\/removal)"/.exec((await owner.get('/portal/credentials')).body)?.[1] ?? '';
+    const removed = await owner.submit(await owner.get(removal), {}, 'removal');
+    expect(removed.body).toContain('Email pemulihan sudah dihapus');
+    expect((await asked.submit(page, { code }, 'verification')).status).toBe(410);
+    expect((await proven.submit(form, both, 'password')).status).toBe(410);
+    expect(await canSignIn('sari', demo_password)).toBe(true);
+    await saveProvenAddress(gapura.db, sari, mailbox);
   });
 
   test('row 40: tells every address, with time, device, network and a way to say that it was not they', async () => {
@@ -475,8 +568,8 @@ describe('what a reset ends', () => {
 describe('odd forms', () => {
   test.each([
     ['an empty name', '/recovery', 'username=', 422],
-    ['two names', '/recovery', 'username=sari&username=tono', 422],
-    ['a list', '/recovery', 'username[]=sari', 422],
+    ['row 32: two names', '/recovery', 'username=sari&username=tono', 422],
+    ['row 32: a list', '/recovery', 'username[]=sari', 422],
     ['a NUL', '/recovery', 'username=sa%00ri', 422],
     ['an endless name', '/recovery', `username=${'a'.repeat(300)}`, 422],
     ['a line end', '/recovery', 'username=sari%0d%0aBcc:x@y.example', 200],
@@ -524,6 +617,10 @@ describe.each([
     await look();
     await clickAndSettle(page, '#submit');
     await look();
+    if (options.scripts) {
+      const before = await page.textContent('[data-wait]');
+      await page.waitForFunction((text) => document.querySelector('[data-wait]')?.textContent !== text, before);
+    }
     await page.fill('#code', 'AAAA CCCC');
     await clickAndSettle(page, '#submit');
     await page.waitForSelector('#problems');

@@ -113,6 +113,54 @@ test.each([
   expect(await rows()).toEqual([]);
 });
 
+test.each(['organisation', 'agency'])(
+  'refuses the mail domains of the person’s %s, and what is below them',
+  async (office) => {
+    const mail_domains = ['kantor-uji.example'];
+    const { db } = gapura;
+    const [{ organisation_id }, role] = [
+      await db
+        .selectFrom('account_organisations')
+        .selectAll()
+        .where('account_id', '=', budi_id)
+        .executeTakeFirstOrThrow(),
+      { account_id: budi_id, role: 'officer', agency_code: 'BPOM' },
+    ];
+    if (office === 'agency') await db.insertInto('role_assignments').values(role).execute();
+    if (office === 'agency')
+      await db.updateTable('agencies').set({ mail_domains }).where('code', '=', 'BPOM').execute();
+    else await db.updateTable('organisations').set({ mail_domains }).where('id', '=', organisation_id).execute();
+    for (const typed of ['budi@kantor-uji.example', 'budi@surel.KANTOR-uji.example']) {
+      const refused = await add(typed);
+      expect([refused.status, readText(refused.body)]).toEqual([422, expect.stringContaining('domain yang sama')]);
+    }
+    // Whoever works elsewhere may have an address there.
+    const tono = await newSignedInVisitor(gapura.url, 'tono');
+    expect(sectionOf(await add('tono@kantor-uji.example', tono))).toContain('Menunggu verifikasi');
+    await db.deleteFrom('recovery_addresses').where('canonical', '=', 'tono@kantor-uji.example').execute();
+    expect(sectionOf(await add(mailbox))).toContain('Menunggu verifikasi');
+    await db
+      .deleteFrom('role_assignments')
+      .where('account_id', '=', budi_id)
+      .where('agency_code', '=', 'BPOM')
+      .execute();
+    for (const table of ['agencies', 'organisations'] as const)
+      await db.updateTable(table).set({ mail_domains: [] }).execute();
+  },
+);
+
+test('says what a second click found, and that the tries are over', async () => {
+  const page = await add(mailbox);
+  const code = await readSecret(gapura, mailbox);
+  const answers = await Promise.all([verify(page, code), verify(page, code), verify(page, code)]);
+  for (const answer of answers)
+    expect([answer.status, sectionOf(answer)]).toEqual([200, expect.stringContaining('Email terverifikasi')]);
+  const other = await add('budi.lain@gmail.com');
+  for (let tries = 0; tries < 9; tries += 1) await verify(other, 'AAAACCCC');
+  for (let tries = 0; tries < 2; tries += 1)
+    expect(readText((await verify(other, 'AAAACCCC')).body)).toContain('Kode terlalu sering salah. Minta kode baru.');
+});
+
 test('gives the same answer for an address that is somebody else’s, whose owner alone is told', async () => {
   const shape = (answer: Answer) =>
     [answer.status, sectionOf(answer).replace(/\S+@\S+/g, 'ALAMAT'), answer.url.pathname] as const;

@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { expect, test } from '@jest/globals';
-import { maskAddress, maskOfNobody } from '../../src/recovery/mask.ts';
+import { maskAddress, masksOfNobody } from '../../src/recovery/mask.ts';
 
 test.each([
   ['pra.setyo.utama@gmail.com', 'pra********@gmail.com'],
@@ -19,12 +19,25 @@ test.each([
 test('of nobody: always the same of one name and key, and spread as people’s are', () => {
   const key = randomBytes(32);
   const names = Array.from({ length: 400 }, (_, at) => `pengguna.${at}.${randomBytes(3).toString('hex')}`);
-  const masks = names.map((name) => maskOfNobody(key, name));
-  expect(names.map((name) => maskOfNobody(key, name))).toEqual(masks);
+  const masks = names.flatMap((name) => masksOfNobody(key, name, 1));
+  expect(masks).toHaveLength(400);
+  expect(names.flatMap((name) => masksOfNobody(key, name, 1))).toEqual(masks);
   for (const mask of masks) expect(mask).toMatch(/^[a-z0-9]{3}\*{8}@(\*{8}|[a-z.]+\.[a-z]+)$/);
   const share = (end: string) => masks.filter((mask) => mask.endsWith(`@${end}`)).length / masks.length;
   expect(share('gmail.com')).toBeGreaterThan(0.4);
   expect(share('gmail.com')).toBeLessThan(0.75);
   expect(share('********')).toBeGreaterThan(0);
-  expect(masks).not.toEqual(names.map((name) => maskOfNobody(randomBytes(32), name)));
+  expect(masks).not.toEqual(names.flatMap((name) => masksOfNobody(randomBytes(32), name, 1)));
+});
+
+test('of nobody: now and then two, where people may have two, so that two tell nothing', () => {
+  const key = randomBytes(32);
+  const names = Array.from({ length: 400 }, (_, at) => `pengguna.${at}`);
+  const masks = names.map((name) => masksOfNobody(key, name, 2));
+  const pairs = masks.filter(({ length }) => length === 2);
+  expect(pairs.length / names.length).toBeGreaterThan(0.1);
+  expect(pairs.length / names.length).toBeLessThan(0.4);
+  for (const [one, other] of pairs) expect(one).not.toBe(other);
+  // The first stays what it is, whatever the policy.
+  expect(masks.map(([one]) => one)).toEqual(names.map((name) => masksOfNobody(key, name, 1)[0]));
 });

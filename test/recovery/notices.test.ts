@@ -1,4 +1,4 @@
-/** The notice of a sign-in in a new browser: whom it reaches, what it says, how often, and what its link can do. */
+/** The notices of a sign-in in a new browser and of a changed password: whom they reach, what they say, how often, and what their link can do. */
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { createAccount, unlockAccount } from '../../src/accounts/account.ts';
@@ -111,5 +111,30 @@ describe('the notice', () => {
     expect((await visitor.submit(page, {}, 'not-me')).body).toContain('Akun Anda dibekukan');
     const locks = gapura.db.selectFrom('account_locks').select('kind').where('account_id', '=', budi);
     expect(await locks.execute()).toEqual([{ kind: 'frozen' }]);
+  });
+});
+
+describe('a changed password', () => {
+  test('is told to every address, the recovery one as well, with the link that freezes', async () => {
+    const visitor = await newSignedInVisitor(gapura.url, 'sari');
+    await gapura.db.deleteFrom('mails').execute();
+    const page = await visitor.get('/portal/credentials');
+    const new_password = 'Kenari-Kuning-77!';
+    await visitor.submit(
+      page,
+      { old_password: demo_password, new_password, confirm_password: new_password },
+      'credentials',
+    );
+    const mails = await listMails(gapura);
+    expect(mails.map(({ to, template }) => [to, template]).sort()).toEqual([
+      ['sari.wulandari@surat.example', 'password_changed'],
+      ['sari@contoh.example', 'password_changed'],
+    ]);
+    for (const { text, html, secret } of mails) {
+      for (const form of [text, html]) expect(form).toMatch(/pukul \d\d\.\d\d WIB.*jaringan 127\.0\.0\.0\/24/s);
+      expect((await newHttpVisitor(gapura.url).get(secret ?? '')).body).toContain(
+        'Kata sandi akun Gapura Anda diubah.',
+      );
+    }
   });
 });

@@ -71,7 +71,7 @@ const change: Operation = {
   kind: 'change',
   permission: 'agencies:write',
   input: agencySchema,
-  begin: async (_desk, entry) => ({ name: entry?.name, name_en: entry?.name_en }),
+  begin: async (_desk, entry) => ({ name: entry?.name, name_en: entry?.name_en, mail_domains: entry?.mail_domains }),
   async run(tx, _desk, input, entry) {
     const { code, version } = entry as Entry & Agency;
     const changed = await changeAgency(tx, { code, version }, input as z.output<typeof agencySchema>);
@@ -128,6 +128,7 @@ export const agencies: Resource = {
     code: z.string(),
     name: z.string(),
     name_en: z.string(),
+    mail_domains: z.array(z.string()),
     active: z.boolean(),
     version: z.int(),
     updated_at: moment(),

@@ -135,6 +135,7 @@ export const organisations: Resource = {
     time_zone: z.string(),
     phone_number: text,
     fax_number: text,
+    mail_domains: z.array(z.string()),
     active: z.boolean(),
     version: z.int(),
     created_at: moment(),

@@ -2,7 +2,8 @@
 
 import { sendMail } from '../../delivery/outbox.ts';
 import { formatDateTime } from '../../i18n/dates.ts';
-import { maskAddress, maskOfNobody } from '../mask.ts';
+import { policy } from '../../policy/policy.ts';
+import { maskAddress, masksOfNobody } from '../mask.ts';
 import type { RecoveryMethod } from '../recovery.ts';
 import { listProven, nobody, noteUse } from '../store.ts';
 
@@ -12,8 +13,8 @@ export const emailCode: RecoveryMethod = {
 
   async listTargets({ db, mask_key }, account_id, canonical) {
     const proven = await listProven(db, account_id ?? nobody);
-    const masked_name = maskOfNobody(mask_key, canonical);
-    if (proven.length === 0) return [{ id: null, shown: masked_name, address: nowhere, canonical }];
+    const masks = masksOfNobody(mask_key, canonical, policy('recovery.addresses'));
+    if (proven.length === 0) return masks.map((shown) => ({ id: null, shown, address: nowhere, canonical }));
     return proven.map(({ id, address, canonical: own }) => ({
       id,
       shown: maskAddress(address),

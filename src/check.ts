@@ -8,6 +8,7 @@ import { type Database, isSchemaCurrent, openDatabase } from './database.ts';
 import { greetSmtp } from './delivery/channels/smtp.ts';
 import { canOpenSigningKeys } from './oidc/signing-keys.ts';
 import { hasAdministrator } from './permissions.ts';
+import { readRootSecrets, UnknownSecret } from './root-secrets.ts';
 
 /** How it is called. */
 export const check_usage = `gapura check [--offline]
@@ -115,10 +116,14 @@ async function lookAtDatabase(db: Database): Promise<Finding> {
 }
 
 async function lookAtKeys(db: Database, config: Config): Promise<Finding> {
-  if (!(await canOpenSigningKeys(db, config)))
-    return 'One was sealed with a secret that is not in GAPURA_SECRETS: put that secret back, behind the first.';
-  // A new installation has none: the first `gapura serve` makes them.
-  return undefined;
+  try {
+    // A new installation has none: the first `gapura serve` makes them.
+    if (await canOpenSigningKeys(db, await readRootSecrets(db, config))) return undefined;
+    return 'One does not open: it was sealed with a secret that is not in GAPURA_SECRETS, or changed in the database.';
+  } catch (error) {
+    if (error instanceof UnknownSecret) return error.message;
+    throw error;
+  }
 }
 
 /** Codes and tokens are judged by the database's clock, their times told by this node's. */

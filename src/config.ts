@@ -6,9 +6,12 @@ import { parseDatabaseUrl, parsePort, type Setting, settings } from './settings.
 
 type Settings = typeof settings;
 
-/** The settings as values, frozen. `issuer` is the OpenID Connect issuer, `secure` whether people come by https. */
+/**
+ * The settings as values, frozen. `issuer` is the OpenID Connect issuer, `secure` whether people come by https.
+ * `cookie_secrets` stay those of the environment where `secrets` are replaced by what they open (root-secrets.ts).
+ */
 export type Config = Readonly<{ [Key in keyof Settings]: Settings[Key] extends Setting<infer T> ? T : never }> &
-  Readonly<{ issuer: string; secure: boolean }>;
+  Readonly<{ issuer: string; secure: boolean; cookie_secrets: Secret[] }>;
 
 /** What is wrong with the settings, a sentence each. */
 export class ConfigError extends Error {
@@ -39,7 +42,8 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   if (problems.length === 0) problems.push(...combinations(values as Config));
   if (problems.length > 0) throw new ConfigError(problems);
   const url = values.url as string;
-  return Object.freeze({ ...values, issuer: `${url}/connect`, secure: url.startsWith('https:') }) as Config;
+  const derived = { issuer: `${url}/connect`, secure: url.startsWith('https:'), cookie_secrets: values.secrets };
+  return Object.freeze({ ...values, ...derived }) as Config;
 }
 
 /** Reads the settings of this process. */
@@ -110,6 +114,14 @@ function combinations(config: Config): string[] {
     problems.push(
       'GAPURA_SECRETS holds a secret of the demonstration. Make new ones, for example with: openssl rand -base64 32',
     );
+  }
+  if (config.client_certificate_header && config.trusted_proxies.length === 0) {
+    problems.push(
+      'GAPURA_CLIENT_CERTIFICATE_HEADER needs GAPURA_TRUSTED_PROXIES: from nobody else a certificate counts.',
+    );
+  }
+  if (config.client_certificate_verdict_header && !config.client_certificate_header) {
+    problems.push('GAPURA_CLIENT_CERTIFICATE_VERDICT_HEADER needs GAPURA_CLIENT_CERTIFICATE_HEADER.');
   }
   return problems;
 }

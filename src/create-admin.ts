@@ -6,6 +6,7 @@ import type { Config } from './config.ts';
 import { isSchemaCurrent, openDatabase } from './database.ts';
 import { formatDateTime } from './i18n/dates.ts';
 import { translator } from './i18n/messages.ts';
+import { openRootSecrets } from './root-secrets.ts';
 
 /** How it is called. */
 export const create_admin_usage = `gapura create-admin --username NAME --email ADDRESS --full-name "FULL NAME"
@@ -53,7 +54,7 @@ async function create(config: Config, person: Person): Promise<number> {
       process.stderr.write('The database has no schema of this release: run `gapura migrate` first.\n');
       return 1;
     }
-    const opened = await openAdministrator(db, config, person);
+    const opened = await openAdministrator(db, await openRootSecrets(db, config), person);
     if (opened.state === 'refused') {
       process.stderr.write(`${translator('en')(`errors.account.${opened.because}`)}\n`);
       return 1;

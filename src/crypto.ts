@@ -112,6 +112,7 @@ export function open(keys: Buffer[], sealed: string, context: string): string {
   return Buffer.concat([decipher.update(bytes.subarray(0, -16)), decipher.final()]).toString('utf8');
 }
 
-function keyId(key: Buffer): string {
+/** A name for a key that opens nothing: which of several keys sealed a value. */
+export function keyId(key: Buffer): string {
   return createHmac('sha256', key).update('gapura key id').digest('base64url').slice(0, 8);
 }

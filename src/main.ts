@@ -10,6 +10,8 @@ import { describeError } from './http/errors.ts';
 import { listen, stopListening } from './http/listen.ts';
 import { startMetrics } from './http/ops.ts';
 import { prepareJobs } from './jobs.ts';
+import { UnknownSecret } from './root-secrets.ts';
+import { forget_secrets_usage, forgetSecrets, rotate_keys_usage, rotateKeys } from './rotate-keys.ts';
 import { OldSchema, openGapura } from './server.ts';
 import { startWorker } from './worker.ts';
 
@@ -37,6 +39,16 @@ const commands: Record<string, Command> = {
     help: 'Open the account of an administrator and print the link that makes its password.',
     usage: create_admin_usage,
     run: createAdmin,
+  },
+  'rotate-keys': {
+    help: 'Publish the next signing keys, or let those sign that are published long enough.',
+    usage: rotate_keys_usage,
+    run: rotateKeys,
+  },
+  'forget-secrets': {
+    help: 'Let only the secrets that are configured now open this installation.',
+    usage: forget_secrets_usage,
+    run: forgetSecrets,
   },
   schema: { help: 'Print the schema of the database as db/schema.sql has it.', run: showSchema },
   'example-env': { help: 'Print config/example.env.', run: showExampleEnv },
@@ -81,7 +93,7 @@ function usage(unknown?: string): string {
 function explain(error: unknown): string {
   const { code, message, stack, port } = error as { code?: string; message?: string; stack?: string; port?: number };
   if (error instanceof ConfigError) return error.problems.join('\n');
-  if (error instanceof OldSchema) return error.message;
+  if (error instanceof OldSchema || error instanceof UnknownSecret) return error.message;
   if (code === 'EADDRINUSE')
     return `Port ${port} is taken by another program. Stop that program, or choose another port (config/README.md).`;
   if (code && ['UNWRITABLE', 'PORT_TAKEN', 'BUSY', 'FAILED'].includes(code)) return message ?? code;

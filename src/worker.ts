@@ -48,6 +48,7 @@ const duties: Duty[] = [
     run: (db, engine) => Promise.all([removeUnusedClients(engine.records), purgeInitialAccessTokens(db)]),
   },
   { name: 'warn of secrets', every: 3600, run: (db, _engine, jobs) => warnOfSecrets(db, jobs) },
+  { name: 'turn signing keys', every: 300, run: (_db, engine) => engine.keys.turn() },
   { name: 'purge trials', every: 60, run: (db) => purgeAll(purgeTrials, db) },
   { name: 'purge proofs', every: 300, run: (db) => purgeAll(purgeProofs, db) },
   { name: 'purge human checks', every: 300, run: (db) => purgeAll(purgeHumanChecks, db) },

@@ -6,7 +6,7 @@ import { deriveKey, keyedDigest, type Secret } from '../crypto.ts';
 import type { Database, Transaction } from '../database.ts';
 import { policy } from '../policy/policy.ts';
 
-/** The key under which they are known; after a change of the secret every browser is a stranger's once more. */
+/** The key under which they are known. */
 export function browserKey({ secrets }: Pick<Config, 'secrets'>): Buffer {
   return deriveKey(secrets[0] as Secret, 'sign-ins');
 }

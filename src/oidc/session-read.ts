@@ -4,8 +4,9 @@ import { sql } from 'kysely';
 import type { AdapterPayload } from 'oidc-provider';
 import { is_due } from '../accounts/password-store.ts';
 import type { Database } from '../database.ts';
+import { unremembered_roles } from '../permissions.ts';
 import type { Authorization } from '../tables.ts';
-import { epochExpiry, seconds_left, standing } from './store.ts';
+import { epochExpiry, seconds_left, standing } from './records.ts';
 
 export interface SessionPayload extends AdapterPayload {
   /** Set here: the session has a row. Never stored. */
@@ -14,11 +15,19 @@ export interface SessionPayload extends AdapterPayload {
   password_due?: boolean;
   /** Set when the engine gave the session a new cookie id. Never stored. */
   renewed?: boolean;
+  /** The browser keeps the session when it closes, and longer limits hold. */
+  remembered?: boolean;
+  /** Set here: seconds since the session was last used. Never stored. */
+  unseen?: number;
   generation?: number;
   authorizations?: Record<string, Authorization>;
 }
 
 const password_due = sql<boolean>`EXISTS (SELECT FROM passwords WHERE account_id = r.account_id AND ${is_due})`;
+
+// An importer who became an officer meanwhile is back within the ordinary limits from the next use on.
+const remembered = sql<boolean>`r.remembered AND NOT EXISTS (SELECT FROM role_assignments
+  WHERE account_id = r.account_id AND role = ANY (${unremembered_roles}::text[]))`;
 
 /** The session with this `uid`, or with this hash of its cookie's id. */
 export async function readSession(
@@ -36,6 +45,8 @@ export async function readSession(
       'r.authorizations',
       seconds_left.as('seconds_left'),
       password_due.as('password_due'),
+      remembered.as('remembered'),
+      sql<number>`extract(epoch FROM gapura_now() - r.seen_at)::int`.as('unseen'),
     ])
     .where(`r.${column}`, '=', value)
     .where(standing)
@@ -51,5 +62,8 @@ export async function readSession(
     exp: epochExpiry(row.seconds_left),
     stored: true,
     password_due: row.password_due,
+    remembered: row.remembered,
+    transient: !row.remembered,
+    unseen: row.unseen,
   };
 }

@@ -2,11 +2,15 @@
 
 import { sql } from 'kysely';
 import { type Adapter, errors } from 'oidc-provider';
+import type { AuditRequest } from '../audit/audit.ts';
 import { keyedDigest } from '../crypto.ts';
 import { type Database, inTransaction, type Transaction } from '../database.ts';
+import { networkOf } from '../i18n/devices.ts';
 import type { Authorization } from '../tables.ts';
+import type { RequestOfEngine } from './internals.ts';
+import { expiry } from './records.ts';
 import { readSession, type SessionPayload } from './session-read.ts';
-import { type EndedSession, endGrant, endGrants, expiry, type RecordStore } from './store.ts';
+import { type EndedSession, endGrant, endGrants, type RecordStore } from './store.ts';
 
 /** The engine's adapter for sessions. */
 export function sessionAdapter(store: RecordStore): Adapter {
@@ -22,7 +26,10 @@ export function sessionAdapter(store: RecordStore): Adapter {
         authorizations = {},
         stored,
         renewed,
+        remembered = false,
+        transient: _transient,
         password_due: _password_due,
+        unseen: _unseen,
         exp: _exp,
         jti: _jti,
         kind: _kind,
@@ -39,6 +46,8 @@ export function sessionAdapter(store: RecordStore): Adapter {
             payload: JSON.stringify(kept),
             authorizations: JSON.stringify(authorizations),
             expires_at: expiry(ttl as number),
+            remembered,
+            ...seenFrom(store.request()),
           })
           .execute();
         return;
@@ -50,6 +59,7 @@ export function sessionAdapter(store: RecordStore): Adapter {
         generation,
         authorizations,
         renewed,
+        remembered,
         kept,
         ttl: ttl as number,
       });
@@ -82,6 +92,7 @@ interface SessionChange {
   generation: number | undefined;
   authorizations: Record<string, Authorization>;
   renewed: boolean | undefined;
+  remembered: boolean;
   kept: Record<string, unknown>;
   ttl: number;
 }
@@ -93,7 +104,7 @@ interface SessionChange {
  * entries. A session that ended meanwhile is not restored, and what was granted under it ends with it.
  */
 async function updateSession(store: RecordStore, change: SessionChange): Promise<void> {
-  const { uid, id_hash, accountId, generation, authorizations, renewed, kept, ttl } = change;
+  const { uid, id_hash, accountId, generation, authorizations, renewed, remembered, kept, ttl } = change;
   const request = store.request();
   const { state, ...login } = kept;
   const client_id = request?.client_id;
@@ -104,7 +115,10 @@ async function updateSession(store: RecordStore, change: SessionChange): Promise
     .updateTable('oidc_sessions')
     .set({
       ...(renewed ? { id_hash } : {}),
-      ...(request?.signs_in ? { account_id: accountId ?? null, generation: inherited(accountId, generation) } : {}),
+      ...(request?.signs_in
+        ? { account_id: accountId ?? null, generation: inherited(accountId, generation), remembered }
+        : {}),
+      ...seenFrom(request),
       payload: sql`${owns_state ? sql`payload - 'state'` : sql`payload`} || ${JSON.stringify(patch)}::jsonb`,
       ...(client_id !== undefined && entry?.grantId
         ? {
@@ -116,12 +130,20 @@ async function updateSession(store: RecordStore, change: SessionChange): Promise
         ? { authorizations: sql`authorizations - ${client_id}::text` }
         : {}),
       expires_at: expiry(ttl),
+      seen_at: sql`gapura_now()`,
     })
     .where('uid', '=', uid)
     .executeTakeFirst();
   if (result.numUpdatedRows === 1n) return;
   if (entry?.grantId && !entry.persistsLogout) await endGrant(store.db, entry.grantId);
   throw sessionIsOver();
+}
+
+/** Where a sign-in came from, as its person is shown it later: so much of it and no more, of the address only the network. */
+function seenFrom(request: RequestOfEngine | undefined) {
+  if (!request?.signs_in || !request.sent_by) return {};
+  const { user_agent, address } = request.sent_by;
+  return { user_agent: user_agent?.slice(0, 300) ?? null, network: networkOf(address).slice(0, 60) };
 }
 
 // A sign-in's result is played again at every later prompt, maybe after the password was changed in this very session: the
@@ -191,13 +213,20 @@ export async function claimEntry(
  * Ends a session in one transaction: the row, the grants it held with their codes and tokens (those meant to outlive it
  * stay), and whatever `sessionEnded` adds. Reads the applications from the row it deletes, so that one opened a moment
  * before is told, and one that comes a moment later finds no session.
+ * @param owner whose it must be, where a person ends it by its name, and what the audit is told of the request
  * @returns whether there was a session to end
  */
-export async function endSession(store: RecordStore, uid: string, because: EndedSession['because']): Promise<boolean> {
+export async function endSession(
+  store: RecordStore,
+  uid: string,
+  because: EndedSession['because'],
+  owner?: { account_id: string; request: AuditRequest },
+): Promise<boolean> {
   return inTransaction(store.db, async (tx) => {
     const row = await tx
       .deleteFrom('oidc_sessions')
       .where('uid', '=', uid)
+      .$if(owner !== undefined, (query) => query.where('account_id', '=', owner?.account_id ?? null))
       .returning(['uid', 'account_id', 'authorizations'])
       .executeTakeFirst();
     if (!row) return false;
@@ -205,25 +234,9 @@ export async function endSession(store: RecordStore, uid: string, because: Ended
       .filter((entry) => entry.grantId && !entry.persistsLogout)
       .map((entry) => entry.grantId as string);
     await endGrants(tx, grants);
-    await store.sessionEnded(tx, { ...row, because, sent_by: store.request()?.sent_by });
+    await store.sessionEnded(tx, { ...row, because, sent_by: owner?.request ?? store.request()?.sent_by });
     return true;
   });
-}
-
-/**
- * The sessions whose account was closed, revoked or ran out within the last day and which are still there: what the
- * sweep ends. (They open nothing any more; the sweep tells the applications and frees the rows.)
- */
-export async function listDeadSessions(db: Database, limit = 200): Promise<string[]> {
-  const rows = await db
-    .selectFrom('accounts as a')
-    .innerJoin('oidc_sessions as r', 'r.account_id', 'a.id')
-    .select('r.uid')
-    .where(sql<boolean>`(a.revoked_at > gapura_now() - interval '1 day' AND r.generation IS DISTINCT FROM a.generation)
-      OR (a.expires_at BETWEEN gapura_now() - interval '1 day' AND gapura_now())`)
-    .limit(limit)
-    .execute();
-  return rows.map((row) => row.uid);
 }
 
 /** Deletes up to `batch` sessions whose time is over. */

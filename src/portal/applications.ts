@@ -75,12 +75,25 @@ export function readIds(value: string | string[] | undefined): string[] {
   return [...ids].slice(0, page_size);
 }
 
-/** The names of an application and its agency, and what it is, in the person's language. */
-export function nameApplication(row: ApplicationRow, language: 'id' | 'en') {
-  const { id, name, url, is_supported, needs_no_link } = row;
+/** The names of an application and its agency, what it is, in the person's language, and where it is opened. */
+export function nameApplication(row: ApplicationRow, language: 'id' | 'en', issuer: string) {
+  const { id, name, is_supported, needs_no_link } = row;
   const is_english = language === 'en';
   const agency = is_english ? row.agency_name_en : row.agency_name;
+  const url = addressToOpen(row, issuer);
   return { id, name, url, is_supported, needs_no_link, agency, about: is_english ? row.about_en : row.about };
+}
+
+/**
+ * Where a person is led who opens it: its own front door, or where it begins to sign people in by itself, told by whom it is asked
+ * and where to go on (OpenID Connect Core 4).
+ */
+function addressToOpen({ url, initiate_login_uri }: ApplicationRow, issuer: string): string {
+  const begin = initiate_login_uri ? URL.parse(initiate_login_uri) : null;
+  if (!begin) return url;
+  begin.searchParams.set('iss', issuer);
+  begin.searchParams.set('target_link_uri', url);
+  return begin.href;
 }
 
 async function showTable(ctx: Context, store: PortalStore, account_id: string, problem?: string): Promise<void> {
@@ -98,7 +111,7 @@ async function showTable(ctx: Context, store: PortalStore, account_id: string, p
     agency,
     agencies: agencies.map(({ code, name, name_en }) => ({ code, name: language === 'en' ? name_en : name })),
     rows: found.rows.map((row, place) => ({
-      ...nameApplication(row, language),
+      ...nameApplication(row, language, store.config.issuer),
       number: before + place + 1,
       links: row.links,
       chips: statusOf(row).map(([kind, status]) => ({ kind, text: t(`portal.applications.${status}`) })),
@@ -174,7 +187,7 @@ export async function showDetail(
   ]);
   const names = new Map(directorates.map((one) => [one.code, nameDirectorate(one, language)]));
   const time = (at: Date) => formatDateTime(language, at, header.zone);
-  const application = nameApplication(row, language);
+  const application = nameApplication(row, language, store.config.issuer);
   const [next, ...others] = readIds(ctx.query.next);
   // An address that says "linked" proves nothing to somebody who has no link.
   const said = done.find((word) => word === ctx.query.done && (links.length > 0 || word !== 'linked'));

@@ -90,6 +90,8 @@ export async function submitCredentials(
     if (outcome.state === 'waiting') ctx.set('Retry-After', String(outcome.retry_after));
     return refuse(explainChange(t, outcome), outcome.state === 'waiting' ? 429 : 422);
   }
+  // Whoever had copied the cookie is out as well.
+  await store.renewSession(ctx);
   ctx.status = 303;
   ctx.redirect(`${address}?done=changed`);
 }
@@ -116,7 +118,9 @@ async function show(
     header,
     action: address,
     person: digest(account_id),
-    said: is_quiet && said ? t(`portal.credentials.${said}`) : undefined,
+    said: is_quiet && said === 'changed' ? t('portal.credentials.changed') : undefined,
+    // Where the page is opened at, which on a phone is far below its head.
+    said_of_addresses: is_quiet && said && said !== 'changed' ? t(`portal.credentials.${said}`) : undefined,
     asks_old: !is_recovered,
     rules: describeRules(roles.map(({ role }) => role)),
     broken,

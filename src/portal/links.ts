@@ -173,7 +173,7 @@ export async function showForm(
   if (is_redirect) ctx.state.csp.form_action.push(...(await listOrigins(store.links, row.id)));
   page(ctx, 'portal/link', {
     header,
-    application: nameApplication(row, ctx.state.language),
+    application: nameApplication(row, ctx.state.language, store.config.issuer),
     action: is_redirect ? addressOfVerification(row.id, next) : addressOfLink(row.id, next),
     is_redirect,
     person: digest(account_id),

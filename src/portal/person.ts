@@ -19,7 +19,7 @@ export interface Header {
   has_console: boolean;
   /** Registers applications of an agency. */
   is_developer: boolean;
-  current: 'home' | 'applications' | 'profile' | 'credentials' | 'consents' | 'clients';
+  current: 'home' | 'applications' | 'profile' | 'credentials' | 'sessions' | 'consents' | 'clients';
 }
 
 export interface Person {

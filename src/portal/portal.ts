@@ -4,6 +4,7 @@ import type Router from '@koa/router';
 import type { Context } from 'koa';
 import type { InvitationStore } from '../accounts/invitation.ts';
 import type { PasswordStore } from '../accounts/password-change.ts';
+import type { AuditRequest } from '../audit/audit.ts';
 import type { ClientStore } from '../clients/client.ts';
 import type { Validate } from '../clients/engine-rules.ts';
 import { nowSeconds } from '../clock.ts';
@@ -17,7 +18,7 @@ import type { RecoveryStore } from '../recovery/recovery.ts';
 import { recovered_acr } from '../recovery/reset.ts';
 import { pickApplications, showApplication, showApplications } from './applications.ts';
 import { showClient, showClients, showSubmission, submitSecret, submitSubmission } from './clients.ts';
-import { showConsents, submitWithdrawal } from './consents.ts';
+import { showConsents, submitAccessEnd, submitAllAccessEnd, submitWithdrawal } from './consents.ts';
 import { showCredentials, submitCredentials } from './credentials.ts';
 import { showHome } from './home.ts';
 import { showInvitation, submitInvitation } from './invitation.ts';
@@ -35,12 +36,13 @@ import {
   submitAddressResend,
 } from './recovery-address.ts';
 import { showRegistration } from './registration.ts';
+import { showSessions, submitAllEnd, submitOthersEnd, submitSessionEnd } from './sessions.ts';
 
 /** The client under which the portal asks the engine who is there. */
 export const portal_client = 'portal';
 
-/** What the portal needs; the engine is handed in as the two questions that are asked of it. */
-export interface PortalStore {
+/** What the portal needs. */
+export interface PortalStore extends PortalEngine {
   db: Database;
   config: Config;
   links: LinkStore;
@@ -49,11 +51,21 @@ export interface PortalStore {
   passwords: PasswordStore;
   recoveries: RecoveryStore;
   checks: CheckStore;
+}
+
+/** The engine as the portal sees it; it is handed in. */
+export interface PortalEngine {
   findSignedIn(ctx: Context): Promise<SignedInPerson | undefined>;
   /** Whose session this browser has, whichever applications it has opened. */
   findSession(ctx: Context): Promise<{ account_id: string; session_uid: string } | undefined>;
   /** Ends all that a client was granted by a person. */
   endGrantsOf(tx: Transaction, account_id: string, client_id: string): Promise<void>;
+  /** Ends a session of this person as a sign-out would: its applications hear of it. False when there is none. */
+  endSession(tx: Transaction, uid: string, owner: { account_id: string; request: AuditRequest }): Promise<boolean>;
+  /** Gives this browser's session a new cookie; the old one is dead. */
+  renewSession(ctx: Context): Promise<void>;
+  /** Takes the cookie of a session that has ended, and what the browser kept of its pages. */
+  leaveBrowser(ctx: Context): void;
   /** The engine's rules about a client. */
   validateClient: Validate;
   /** The application that sent a visitor here: its name and where it begins. */
@@ -86,6 +98,8 @@ const fresh = 300;
 const recovered_fresh = 900;
 const table = '/portal/applications';
 const credentials = '/portal/credentials';
+const sessions = '/portal/sessions';
+const allowed = '/portal/consents';
 
 /** The pages of the portal; of two addresses that fit, the first counts. */
 const pages: Page[] = [
@@ -101,8 +115,14 @@ const pages: Page[] = [
   { method: 'get', address: '/portal/links/:id/removal', show: showRemoval, max_age: fresh },
   { method: 'post', address: '/portal/links/:id/removal', show: submitRemoval, max_age: fresh },
   { method: 'get', address: '/portal/profile', show: showProfile },
-  { method: 'get', address: '/portal/consents', show: showConsents },
-  { method: 'post', address: '/portal/consents/:id/removal', show: submitWithdrawal, entry: '/portal/consents' },
+  { method: 'get', address: sessions, show: showSessions },
+  { method: 'post', address: `${sessions}/others/removal`, show: submitOthersEnd, entry: sessions },
+  { method: 'post', address: `${sessions}/all/removal`, show: submitAllEnd, entry: sessions },
+  { method: 'post', address: `${sessions}/:id/removal`, show: submitSessionEnd, entry: sessions },
+  { method: 'get', address: allowed, show: showConsents },
+  { method: 'post', address: `${allowed}/:id/removal`, show: submitWithdrawal, entry: allowed },
+  { method: 'post', address: '/portal/grants/removal', show: submitAllAccessEnd, entry: allowed },
+  { method: 'post', address: '/portal/grants/:id/removal', show: submitAccessEnd, entry: allowed },
   { method: 'get', address: '/portal/clients', show: showClients },
   { method: 'get', address: '/portal/clients/submission', show: showSubmission },
   { method: 'post', address: '/portal/clients/submission', show: submitSubmission },

@@ -3,10 +3,12 @@
 import type { Context } from 'koa';
 import { z } from 'zod';
 import { canonicalise } from '../accounts/identifiers.ts';
+import type { Database } from '../database.ts';
 import { readForm } from '../http/form.ts';
 import { countSignIn } from '../http/ops.ts';
 import type { Check } from '../human-check/human-check.ts';
 import { check_fields, keepCheck, offerCheck, readAnswer, turnCheck } from '../human-check/page.ts';
+import { listRoles, unremembered_roles } from '../permissions.ts';
 import { policy } from '../policy/policy.ts';
 import { mustCheckAddress, submitPassword } from '../sign-in.ts';
 import { page } from '../views.ts';
@@ -16,6 +18,8 @@ import { takeRecovered } from './recovered.ts';
 const form = z.object({
   identifier: z.string().max(254, 'errors.too_long').default(''),
   password: z.string().max(1024, 'errors.too_long').default(''),
+  /** "Ingat perangkat ini". */
+  remember: z.string().max(20).default(''),
   cancel: z.string().max(20).default(''),
   ...check_fields,
 });
@@ -29,39 +33,47 @@ interface Problems {
   form?: string;
 }
 
+/** What a refused form is filled with again. */
+interface Typed {
+  identifier: string;
+  remember: boolean;
+}
+
 export const loginPrompt: Prompt = {
   name: 'login',
 
   async show(visit) {
     if (await takeRecovered(visit)) return;
     const hint = visit.interaction.params.login_hint;
-    show(visit, typeof hint === 'string' ? hint.slice(0, 254) : '', {}, await offerIfNeeded(visit));
+    const identifier = typeof hint === 'string' ? hint.slice(0, 254) : '';
+    show(visit, { identifier, remember: false }, {}, await offerIfNeeded(visit));
   },
 
   async submit(visit) {
     const { ctx, store, interaction, client } = visit;
     const { t } = ctx.state;
     const read = await readForm(ctx, form);
+    const typed = { identifier: read.values.identifier ?? '', remember: Boolean(read.values.remember) };
     if (read.state === 'refused') {
       const problems: Problems = {};
       for (const [field, key] of Object.entries(read.errors)) problems[fieldOf(field)] = t(key);
       const check = problems.captcha ? await offerCheck(ctx, store.checks) : await offerIfNeeded(visit);
       ctx.status = 422;
-      return show(visit, read.values.identifier ?? '', problems, check);
+      return show(visit, typed, problems, check);
     }
     const { identifier, password, cancel, captcha_id } = read.values;
     if (cancel) return visit.abandon();
     const turn = await turnCheck(ctx, store.checks, read.values, canonicalise(identifier));
     if (turn) {
       ctx.status = turn.status;
-      return show(visit, identifier, explainCheck(visit, turn.because), turn.check, turn.retry_after);
+      return show(visit, typed, explainCheck(visit, turn.because), turn.check, turn.retry_after);
     }
 
     const keep = () => keepCheck(ctx, store.checks, captcha_id);
     const problems = missing(visit, identifier, password);
     if (problems) {
       ctx.status = 422;
-      return show(visit, identifier, problems, captcha_id ? await keep() : undefined);
+      return show(visit, typed, problems, captcha_id ? await keep() : undefined);
     }
     const outcome = await submitPassword(store.sign_ins, {
       interaction: interaction.uid,
@@ -77,22 +89,42 @@ export const loginPrompt: Prompt = {
       case 'waiting': {
         ctx.status = 429;
         const check = policy('human_check.when') === 'never' ? undefined : await keep();
-        return show(visit, identifier, {}, check, outcome.retry_after);
+        return show(visit, typed, {}, check, outcome.retry_after);
       }
       case 'unchecked':
         ctx.status = 422;
-        return show(visit, identifier, explainCheck(visit, outcome.because), await keep());
+        return show(visit, typed, explainCheck(visit, outcome.because), await keep());
       case 'refused': {
         ctx.status = 422;
         const check = outcome.must_check ? await keep() : undefined;
-        return show(visit, identifier, { form: t(`errors.sign_in.${outcome.because}`) }, check);
+        return show(visit, typed, { form: t(`errors.sign_in.${outcome.because}`) }, check);
       }
       case 'done':
         rememberBrowser(ctx, outcome.browser);
-        return visit.finish({ login: { ...outcome.login, remember: true } });
+        return visit.finish({ login: { ...outcome.login, ...(await decideRemembering(visit, typed, outcome.login)) } });
     }
   },
 };
+
+/** Whoever proves once more to be there is not asked: their session stays what it was chosen to be. */
+const isAgain = ({ interaction }: Visit) => interaction.session?.accountId !== undefined;
+
+/**
+ * What the tick comes to. It never stands in for a sign-in: the session only lives longer, and its cookie with it. Officers
+ * are not remembered, whatever they tick.
+ */
+async function decideRemembering(
+  visit: Visit,
+  { remember }: Typed,
+  { accountId }: { accountId: string },
+): Promise<{ remember: boolean; is_again?: true }> {
+  if (isAgain(visit)) return { remember: false, is_again: true };
+  return { remember: remember && !(await isOfficer(visit.store.db, accountId)) };
+}
+
+async function isOfficer(db: Database, account_id: string): Promise<boolean> {
+  return (await listRoles(db, account_id)).some(({ role }) => unremembered_roles.some((one) => one === role));
+}
 
 /** A check from the start, where this address has failed too often or policy says so. */
 async function offerIfNeeded({ ctx, store }: Visit): Promise<Check | undefined> {
@@ -123,19 +155,15 @@ function missing({ ctx }: Visit, identifier: string, password: string): Problems
   };
 }
 
-function show(
-  { ctx, client, interaction, action }: Visit,
-  identifier: string,
-  errors: Problems,
-  check: Check | undefined,
-  retry_after?: number,
-): void {
+function show(visit: Visit, values: Typed, errors: Problems, check: Check | undefined, retry_after?: number): void {
+  const { ctx, client, interaction, action } = visit;
   const from = `?client_id=${encodeURIComponent(client.asking.id)}`;
   if (retry_after !== undefined) ctx.set('Retry-After', String(retry_after));
   page(ctx, 'prompts/login', {
     client: client.asking,
     action,
-    values: { identifier },
+    values,
+    offers_remembering: !isAgain(visit),
     errors,
     check,
     waiting: retry_after === undefined ? undefined : waitingText(ctx.state.t, retry_after),

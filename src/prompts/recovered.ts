@@ -23,6 +23,7 @@ export async function takeRecovered(visit: Visit): Promise<boolean> {
   const request = { address: ctx.state.address, user_agent: ctx.get('user-agent'), request_id: ctx.state.request_id };
   const login = await takeSession(store.recoveries, recovery, client.asking.id, request);
   if (!login) return false;
-  await visit.finish({ login: { ...login, remember: true } });
+  // A code from a mailbox is good for this once, and for no device.
+  await visit.finish({ login: { ...login, remember: false } });
   return true;
 }

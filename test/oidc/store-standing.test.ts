@@ -9,7 +9,7 @@ import { now } from '../../src/clock.ts';
 import { randomToken, Secret } from '../../src/crypto.ts';
 import { type Database, inTransaction, openDatabase } from '../../src/database.ts';
 import { createAdapter } from '../../src/oidc/adapter.ts';
-import { listDeadSessions } from '../../src/oidc/session-store.ts';
+import { listDeadSessions } from '../../src/oidc/session-list.ts';
 import { endGrant, type RecordStore, recordKey } from '../../src/oidc/store.ts';
 import { moveClock, resetClock } from '../support/clock.ts';
 import { createTestDatabase, type TestDatabase } from '../support/postgres.ts';

@@ -152,13 +152,13 @@ describe('values that belong together', () => {
     expect(await set('grant.lifetime', 7 * day - 1)).toEqual({
       state: 'refused',
       because: 'order',
-      other: 'session.absolute',
+      other: 'session.remembered_absolute',
     });
     const wide = await setDone('session.absolute', 30 * day);
     expect(await set('session.absolute', 30 * day + 1, { version: wide })).toEqual({
       state: 'refused',
       because: 'order',
-      other: 'grant.lifetime',
+      other: 'session.remembered_absolute',
     });
     expect(await set('interaction.memory', 3600)).toMatchObject({ state: 'done' });
     expect(await set('interaction.lifetime', 3601)).toMatchObject({ because: 'order', other: 'interaction.memory' });

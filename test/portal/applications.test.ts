@@ -1,6 +1,6 @@
 /** The table of applications and the page of one: who sees what of which link, found, paged, picked, opened. */
 
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
 import { saveApplication } from '../../src/applications/application.ts';
 import { inTransaction } from '../../src/database.ts';
@@ -81,6 +81,42 @@ const links = ({ body }: { body: string }) =>
   [...body.matchAll(/<a [^>]*href="([^"]+)"/g)].map(([, href = '']) =>
     href.replaceAll('&amp;', '&').replaceAll('&#38;', '&'),
   );
+
+describe('an application whose client begins the sign-in itself', () => {
+  afterEach(async () => {
+    await gapura.db.deleteFrom('applications').where('id', '=', 'mandiri').execute();
+    await gapura.db.deleteFrom('clients').where('id', '=', 'mandiri').execute();
+  });
+
+  async function open(initiate_login_uri: string | undefined): Promise<string[]> {
+    await registerClient(gapura, 'mandiri', { metadata: initiate_login_uri ? { initiate_login_uri } : {} });
+    await save('mandiri', { agency_code: 'BPOM', name: 'Mandiri' });
+    await gapura.db.updateTable('applications').set({ client_id: 'mandiri' }).where('id', '=', 'mandiri').execute();
+    const pages = [await budi.get('/portal/applications'), await budi.get('/portal/applications/mandiri')];
+    return pages.map((page) => links(page).find((href) => href.includes('mandiri.')) ?? '');
+  }
+
+  test('is opened there, told by whom it is asked and where to go on (OpenID Connect Core 4)', async () => {
+    const begin = 'https://mandiri.contoh.example/masuk?dari=portal';
+    for (const href of await open(begin)) {
+      const url = new URL(href);
+      expect(`${url.origin}${url.pathname}`).toBe('https://mandiri.contoh.example/masuk');
+      expect(Object.fromEntries(url.searchParams)).toEqual({
+        dari: 'portal',
+        iss: gapura.config.issuer,
+        target_link_uri: 'http://mandiri.example/',
+      });
+    }
+  });
+
+  test('is opened at its own address where it names no such place, or is switched off', async () => {
+    expect(await open(undefined)).toEqual(['http://mandiri.example/', 'http://mandiri.example/']);
+    const off = gapura.db.updateTable('clients').set({ active: false }).where('id', '=', 'mandiri');
+    await registerClient(gapura, 'mandiri', { metadata: { initiate_login_uri: 'https://mandiri.contoh.example/' } });
+    await off.execute();
+    expect(links(await budi.get('/portal/applications'))).toContain('http://mandiri.example/');
+  });
+});
 
 describe('the table', () => {
   test('shows every application with agency, use, status, count and what can be done', async () => {

@@ -1,4 +1,4 @@
-/** Izin Aplikasi: a person sees what they allowed, and withdrawn it ends at once, for them and nobody else. */
+/** Izin Aplikasi: a person sees what they allowed and what access is held, and ends it at once, for them and nobody else. */
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import * as oidc from 'openid-client';
@@ -42,7 +42,8 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await resetClock(gapura.db);
-  for (const table of ['consents', 'limits'] as const) await gapura.db.deleteFrom(table).execute();
+  for (const table of ['consents', 'limits', 'oidc_sessions', 'oidc_records'] as const)
+    await gapura.db.deleteFrom(table).execute();
 });
 
 afterAll(async () => {
@@ -97,7 +98,7 @@ async function worksStill(party: TestParty, tokens: Awaited<ReturnType<typeof op
   ];
 }
 
-async function countAudit(kind: 'consent_withdrawn'): Promise<number> {
+async function countAudit(kind: 'consent_withdrawn' | 'grants_ended'): Promise<number> {
   return (await gapura.db.selectFrom('audit_events').select('id').where('kind', '=', kind).execute()).length;
 }
 
@@ -111,7 +112,7 @@ describe('the page', () => {
     expect(body).not.toContain('<form');
   });
 
-  test('tells of each application who it is, what it may know and since when; of ours nothing', async () => {
+  test('tells of each application who it is, what it may know and since when; of what is over nothing', async () => {
     await open(outside, budi);
     await open(own, budi);
     await moveClock(gapura.db, 3 * 24 * 3600);
@@ -193,6 +194,62 @@ describe('a withdrawal', () => {
     ]);
     expect((await budi.get(address)).status).toBe(405);
     expect(await worksStill(outside, tokens)).toEqual([true, true, true]);
+  });
+});
+
+describe('access', () => {
+  const offline = { scope: 'openid profile offline_access', prompt: 'consent' };
+  const read = async (visitor: HttpVisitor, query = '') =>
+    (await visitor.get(`/portal/consents${query}`)).body.split('<section').slice(1).map(readText);
+
+  test('is told with the last use, and whether it goes on while the person is away', async () => {
+    await open(outside, budi, offline);
+    await open(other, budi);
+    expect((await read(budi)).map((text) => text.includes('Punya akses saat Anda tidak ada'))).toEqual([false, true]);
+    await moveClock(gapura.db, 8 * 24 * 3600);
+    const later = await newSignedInVisitor(gapura.url, 'budi');
+    const [lain = '', luar = ''] = await read(later);
+    expect(lain).toMatch(/Aplikasi lain .*Saat ini tidak memegang akses\./);
+    expect(luar).toMatch(/Aplikasi luar .*Punya akses saat Anda tidak ada.*Terakhir dipakai \d+ /);
+    expect((await read(later, '?lang=en')).join(' ')).toMatch(/Has access while you are away.*Last used/);
+  });
+
+  test('of an application that need not ask is told apart, and ended at once; another person’s and the session stay', async () => {
+    const [tokens, of_tono] = [await open(own, budi), await open(own, tono)];
+    const page = await budi.get('/portal/consents');
+    expect(readText(page.body)).toMatch(/Aplikasi yang tidak perlu bertanya.*Aplikasi sendiri .*Punya akses sejak/);
+    expect(readText(page.body)).not.toMatch(/Gapura Boleh mengetahui/);
+    const before = await countAudit('grants_ended');
+    const done = await budi.submit(page);
+    expect(readText(done.body)).toContain('Akses diakhiri.');
+    expect(done.body).not.toContain('Aplikasi sendiri');
+    expect(await worksStill(own, tokens)).toEqual([false, false, false]);
+    expect(await worksStill(own, of_tono)).toEqual([true, true, true]);
+    expect(await countAudit('grants_ended')).toBe(before + 1);
+    expect((await budi.get('/portal')).url.pathname).toBe('/portal');
+    expect(await worksStill(own, await open(own, budi))).toEqual([true, true, true]);
+  });
+
+  test('that this person has not given, and that of our own surfaces, is not found', async () => {
+    const tokens = await open(own, budi);
+    for (const id of ['sendiri', 'portal', 'tidak-ada', '%27', 'a'.repeat(3000)])
+      expect([id, (await tono.post(`/portal/grants/${id}/removal`, {})).status]).toEqual([id, 404]);
+    expect((await budi.post('/portal/grants/portal/removal', {})).status).toBe(404);
+    expect(
+      (await budi.post('/portal/grants/sendiri/removal', {}, { headers: { origin: 'https://jahat.example' } })).status,
+    ).toBe(403);
+    expect(await worksStill(own, tokens)).toEqual([true, true, true]);
+  });
+
+  test('of all ends with one button, whatever kind it is; sessions go on', async () => {
+    const held = [await open(outside, budi, offline), await open(other, budi), await open(own, budi)] as const;
+    const of_tono = await open(outside, tono);
+    const done = await budi.submit(await budi.get('/portal/consents'), {}, 'all');
+    expect(readText(done.body)).toMatch(/Semua izin dicabut.*Belum ada izin/);
+    for (const [at, party] of [outside, other, own].entries())
+      expect(await worksStill(party, held[at] as (typeof held)[0])).toEqual([false, false, false]);
+    expect(await worksStill(outside, of_tono)).toEqual([true, true, true]);
+    expect(await asksFor(outside, budi)).toBe(true);
   });
 });
 

@@ -2,6 +2,8 @@
 
 import { type SelectQueryBuilder, sql } from 'kysely';
 import { z } from 'zod';
+import { nameDevice } from '../../i18n/devices.ts';
+import { translator } from '../../i18n/messages.ts';
 import { moment } from '../fields.ts';
 import { reachOfActor } from '../operation.ts';
 import type { Desk, Section } from '../resource.ts';
@@ -130,26 +132,47 @@ const links: Section = {
     ).execute(),
 };
 
-/** The sessions that still open something: a raised generation has ended the others, though their rows may wait for the sweep. */
+/**
+ * The sessions that still open something: a raised generation has ended the others, though their rows may wait for the sweep.
+ * From where somebody is signed in is told to those who see every account.
+ */
 const sessions: Section = {
   name: 'sessions',
   permission: 'accounts:read',
-  row: z.object({ signed_in_at: moment(), expires_at: moment(), applications: z.int() }),
-  list: ({ db }, { id }) =>
-    db
+  row: z.object({
+    signed_in_at: moment(),
+    seen_at: moment(),
+    expires_at: moment(),
+    device: text,
+    network: text,
+    applications: z.int(),
+  }),
+  async list(desk, { id }) {
+    const rows = await desk.db
       .selectFrom('oidc_sessions as s')
       .innerJoin('accounts as a', (join) =>
         join.onRef('a.id', '=', 's.account_id').onRef('a.generation', '=', 's.generation'),
       )
       .select([
         's.created_at as signed_in_at',
+        's.seen_at',
         's.expires_at',
+        's.user_agent',
+        's.network',
         sql<number>`(SELECT count(*)::int FROM jsonb_object_keys(s.authorizations))`.as('applications'),
       ])
       .where('s.account_id', '=', id)
       .where('s.expires_at', '>', sql<Date>`gapura_now()`)
       .orderBy('s.created_at', 'desc')
-      .execute(),
+      .execute();
+    const t = translator(desk.language);
+    const is_own = ownPlaces(desk) !== undefined;
+    return rows.map(({ user_agent, network, ...row }) => ({
+      ...row,
+      device: is_own || user_agent === null ? null : nameDevice(t, user_agent),
+      network: is_own ? null : network,
+    }));
+  },
 };
 
 const grants: Section = {

@@ -70,6 +70,18 @@ export const settings = {
     what: 'Addresses or networks (CIDR) of the proxies in front, separated by commas: only from them X-Forwarded-For counts.',
     parse: parseNetworks,
   }),
+  client_certificate_header: setting({
+    name: 'GAPURA_CLIENT_CERTIFICATE_HEADER',
+    default: '',
+    what: 'The header in which those proxies tell the certificate of a client, as URL-encoded PEM: X-SSL-Client-Cert. Empty: clients cannot use certificates.',
+    parse: parseHeader,
+  }),
+  client_certificate_verdict_header: setting({
+    name: 'GAPURA_CLIENT_CERTIFICATE_VERDICT_HEADER',
+    default: '',
+    what: 'The header that says SUCCESS where the proxy found the certificate issued by an authority it trusts: X-SSL-Client-Verify. Empty: only registered self-signed certificates count.',
+    parse: parseHeader,
+  }),
   log_level: setting({
     name: 'GAPURA_LOG_LEVEL',
     default: 'info',
@@ -195,6 +207,13 @@ function parseNetworks(text: string): string[] {
     if (!family || !fits || rest.length > 0) throw new Error('must list addresses or networks such as 10.0.0.0/8.');
   }
   return networks;
+}
+
+function parseHeader(text: string): string {
+  if (text !== '' && !/^x-(?!forwarded-)[a-z0-9-]{2,60}$/i.test(text)) {
+    throw new Error('must be the name of a header of its own, such as X-SSL-Client-Cert.');
+  }
+  return text.toLowerCase();
 }
 
 function parseOneOf<const T extends string>(words: readonly T[]): (text: string) => T {

@@ -91,6 +91,9 @@ describe('a mistake is one sentence that names the setting and not its value:', 
     ['GAPURA_TRUSTED_PROXIES', '10.0.0.0/8/8'],
     ['GAPURA_TRUSTED_PROXIES', 'fd00::/129'],
     ['GAPURA_TRUSTED_PROXIES', 'proxy.contoh.example'],
+    ['GAPURA_CLIENT_CERTIFICATE_HEADER', 'Authorization'],
+    ['GAPURA_CLIENT_CERTIFICATE_HEADER', 'X-Forwarded-For'],
+    ['GAPURA_CLIENT_CERTIFICATE_HEADER', 'X-SSL Client'],
     ['GAPURA_LOG_LEVEL', 'nyaring'],
     ['GAPURA_SMTP_URL', 'surat.contoh.example:587'],
     ['GAPURA_SMTP_URL', 'https://gapura:sandi-surat@surat.contoh.example'],
@@ -121,6 +124,16 @@ describe('a mistake is one sentence that names the setting and not its value:', 
       }
     },
   );
+
+  test('a certificate that is told by nobody we trust, or a verdict on none', () => {
+    const header = { GAPURA_CLIENT_CERTIFICATE_HEADER: 'X-SSL-Client-Cert' };
+    const verdict = { GAPURA_CLIENT_CERTIFICATE_VERDICT_HEADER: 'X-SSL-Client-Verify' };
+    const proxies = { GAPURA_TRUSTED_PROXIES: '10.0.0.1' };
+    expect(problemsOf({ ...good, ...header })).toEqual([expect.stringMatching(/needs GAPURA_TRUSTED_PROXIES/)]);
+    expect(problemsOf({ ...good, ...verdict, ...proxies })).toEqual([expect.stringMatching(/^GAPURA_CLIENT/)]);
+    expect(problemsOf({ ...good, ...header, ...verdict, ...proxies })).toEqual([]);
+    expect(readConfig({ ...good, ...header, ...proxies }).client_certificate_header).toBe('x-ssl-client-cert');
+  });
 
   test('and all mistakes are told at once', () => {
     const { GAPURA_SMTP_URL, GAPURA_MAIL_FROM } = good;

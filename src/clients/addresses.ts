@@ -1,5 +1,8 @@
 /** Which addresses a client may register: where people are sent back to, and what else of it is called or shown. */
 
+import { isIP } from 'node:net';
+import { mayReach } from '../outbound.ts';
+
 /** For each wrong field the key of its message; empty when all is well. */
 export type Refusals = Record<string, string>;
 
@@ -105,6 +108,16 @@ export function checkOrigin(origin: unknown): string | undefined {
   const refused = checkWebAddress(origin);
   if (refused) return refused;
   return URL.parse(String(origin))?.origin === origin ? undefined : 'errors.client.address_origin';
+}
+
+/** Checks a host (host or host:port) on a private network: one that may be named at all, as it stands in an address. */
+export function checkPrivateHost(host: unknown): string | undefined {
+  if (typeof host !== 'string' || !/^[a-z0-9.:[\]-]{1,260}$/.test(host)) return 'errors.client.private_host';
+  // Under one scheme or the other its port is none of the usual ones, which an address leaves out.
+  const url = ['https', 'http'].map((scheme) => URL.parse(`${scheme}://${host}`)).find((one) => one?.host === host);
+  if (!url) return 'errors.client.private_host';
+  const literal = url.hostname.replace(/^\[|\]$/g, '');
+  return isIP(literal) && !mayReach(literal, true) ? 'errors.client.private_host' : undefined;
 }
 
 /** What holds for every address, whatever it is for: the parsed address, or the key of what is wrong. */

@@ -26,6 +26,15 @@ export interface ClientRegistration {
   api_role?: 'administrator' | 'agency_officer' | null;
   /** Held to the FAPI 2.0 Security Profile. */
   fapi?: boolean;
+  /** Must prove with the code that it began the request (RFC 7636); only an old one that keeps a secret may go without. */
+  pkce_required?: boolean;
+  /** Whether each use of a refresh token replaces it, and for how many seconds the replaced one still gets an answer. */
+  refresh_rotation?: 'rotate' | 'keep';
+  refresh_grace?: number;
+  /** The shape of what it is told: the standard's, or that of today's gateway (`insw`). */
+  claim_shape?: 'standard' | 'insw';
+  /** Hosts (host or host:port) on private networks to which its notices of a sign-out may go. */
+  private_hosts?: string[];
   /** Who wrote it first; `own` ones are the release's and can be changed by nothing else. */
   origin?: 'own' | 'console' | 'dynamic' | 'submission';
 }

@@ -14,6 +14,11 @@ export function columnsOf(registration: ClientRegistration) {
     form_action_origins: registration.form_action_origins ?? [],
     api_role: registration.api_role ?? null,
     fapi: registration.fapi ?? false,
+    pkce_required: registration.pkce_required ?? true,
+    refresh_rotation: registration.refresh_rotation ?? 'rotate',
+    refresh_grace: registration.refresh_grace ?? 0,
+    claim_shape: registration.claim_shape ?? 'standard',
+    private_hosts: registration.private_hosts ?? [],
   } satisfies Partial<Insertable<Clients>>;
 }
 

@@ -2,10 +2,20 @@
 
 import type { Selectable } from 'kysely';
 import { z } from 'zod';
-import { api_scopes } from '../permissions.ts';
 import type { Clients } from '../tables.ts';
 import { plain_text } from '../text.ts';
-import { checkOrigin, checkRedirectAddress, checkWebAddress, most_addresses } from './addresses.ts';
+import { checkOrigin, checkPrivateHost, checkRedirectAddress, checkWebAddress, most_addresses } from './addresses.ts';
+import {
+  auth_methods,
+  client_scopes,
+  content_algorithms,
+  encryption_algorithms,
+  grant_types,
+  request_algorithms,
+  response_modes,
+  response_types,
+  token_algorithms,
+} from './choices.ts';
 import type { ClientRegistration } from './client.ts';
 import { checkPublicKeys } from './public-keys.ts';
 
@@ -13,27 +23,6 @@ import { checkPublicKeys } from './public-keys.ts';
 export const client_groups = ['what', 'returns', 'authenticates', 'asks', 'knows', 'signs_out', 'tokens'] as const;
 
 type Group = (typeof client_groups)[number];
-
-/** What a client may be allowed to ask for: about people, and, behind that, of the interface for programs. */
-export const client_scopes = [
-  'openid',
-  'profile',
-  'email',
-  'phone',
-  'address',
-  'organization',
-  'role',
-  'directorate',
-  'linked_account',
-  'offline_access',
-  ...api_scopes,
-] as const;
-
-export const token_algorithms = ['ES256', 'EdDSA', 'RS256'] as const;
-const request_algorithms = ['ES256', 'PS256', 'EdDSA', 'Ed25519', 'RS256', 'HS256'] as const;
-/** Only to the client's own public keys: an encryption with its secret would need the secret in clear. */
-export const encryption_algorithms = ['ECDH-ES', 'ECDH-ES+A128KW', 'ECDH-ES+A256KW', 'RSA-OAEP-256'] as const;
-export const content_algorithms = ['A128CBC-HS256', 'A128GCM', 'A256CBC-HS512', 'A256GCM'] as const;
 
 /** The rule of a list of addresses or names, told by the first that breaks it. */
 function refuseBy<T>(check: (value: T) => string | undefined) {
@@ -53,7 +42,9 @@ const web_address = z.string().superRefine(refuseBy(checkWebAddress));
 // Whether a scheme of its own is allowed is known only with the kind of application (rules.ts).
 const redirect_address = z.string().superRefine(refuseBy((address: string) => checkRedirectAddress(address, true)));
 const addresses = z.array(redirect_address).max(most_addresses, 'errors.client.too_many_addresses').default([]);
+const certificate_name = z.string().trim().min(1).max(500).regex(plain_text, 'errors.client.name_characters');
 const origin = z.string().superRefine(refuseBy(checkOrigin));
+const private_host = z.string().superRefine(refuseBy(checkPrivateHost));
 
 const on = (group: Group) => z.boolean().default(false).meta({ group });
 const oneOf = <const Values extends readonly [string, ...string[]]>(group: Group, values: Values) =>
@@ -86,21 +77,12 @@ export const clientSchema = z.strictObject({
     .meta({ group: 'what', personal: true }),
 
   redirect_uris: addresses.meta({ group: 'returns' }),
-  response_types: z
-    .array(z.enum(['code', 'none']))
-    .default(['code'])
-    .meta({ group: 'returns' }),
-  response_modes: z
-    .array(z.enum(['query', 'fragment', 'form_post']))
-    .default([])
-    .meta({ group: 'returns' }),
+  response_types: z.array(z.enum(response_types)).default(['code']).meta({ group: 'returns' }),
+  response_modes: z.array(z.enum(response_modes)).default([]).meta({ group: 'returns' }),
   initiate_login_uri: web('returns'),
   form_action_origins: z.array(origin).max(10).default([]).meta({ group: 'returns' }),
 
-  token_endpoint_auth_method: z
-    .enum(['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none'])
-    .default('client_secret_basic')
-    .meta({ group: 'authenticates' }),
+  token_endpoint_auth_method: z.enum(auth_methods).default('client_secret_basic').meta({ group: 'authenticates' }),
   token_endpoint_auth_signing_alg: oneOf('authenticates', request_algorithms),
   jwks: z
     .looseObject({ keys: z.array(z.record(z.string(), z.unknown())) })
@@ -108,15 +90,16 @@ export const clientSchema = z.strictObject({
     .nullish()
     .meta({ group: 'authenticates', long: true }),
   jwks_uri: web('authenticates'),
+  tls_client_auth_subject_dn: certificate_name.nullish().meta({ group: 'authenticates' }),
+  tls_client_auth_san_dns: certificate_name.nullish().meta({ group: 'authenticates' }),
+  tls_client_auth_san_uri: certificate_name.nullish().meta({ group: 'authenticates' }),
+  pkce_required: z.boolean().default(true).meta({ group: 'authenticates' }),
   fapi: on('authenticates'),
   require_pushed_authorization_requests: on('authenticates'),
   require_signed_request_object: on('authenticates'),
   request_object_signing_alg: oneOf('authenticates', request_algorithms),
 
-  grant_types: z
-    .array(z.enum(['authorization_code', 'refresh_token', 'client_credentials']))
-    .default(['authorization_code'])
-    .meta({ group: 'asks' }),
+  grant_types: z.array(z.enum(grant_types)).default(['authorization_code']).meta({ group: 'asks' }),
   scope: z.array(z.enum(client_scopes)).min(1, 'errors.field.required').default(['openid']).meta({ group: 'asks' }),
   first_party: on('asks'),
   default_acr_values: z
@@ -129,10 +112,12 @@ export const clientSchema = z.strictObject({
 
   directorate_required: on('knows'),
   link_required: on('knows'),
+  claim_shape: z.enum(['standard', 'insw']).default('standard').meta({ group: 'knows' }),
 
   post_logout_redirect_uris: addresses.meta({ group: 'signs_out' }),
   backchannel_logout_uri: web('signs_out'),
   backchannel_logout_session_required: on('signs_out'),
+  private_hosts: z.array(private_host).max(10).default([]).meta({ group: 'signs_out' }),
 
   id_token_signed_response_alg: oneOf('tokens', token_algorithms),
   id_token_encrypted_response_alg: oneOf('tokens', encryption_algorithms),
@@ -143,7 +128,13 @@ export const clientSchema = z.strictObject({
   introspection_signed_response_alg: oneOf('tokens', token_algorithms),
   introspection_encrypted_response_alg: oneOf('tokens', encryption_algorithms),
   introspection_encrypted_response_enc: oneOf('tokens', content_algorithms),
+  authorization_signed_response_alg: oneOf('tokens', token_algorithms),
+  authorization_encrypted_response_alg: oneOf('tokens', encryption_algorithms),
+  authorization_encrypted_response_enc: oneOf('tokens', content_algorithms),
   dpop_bound_access_tokens: on('tokens'),
+  tls_client_certificate_bound_access_tokens: on('tokens'),
+  refresh_rotation: z.enum(['rotate', 'keep']).default('rotate').meta({ group: 'tokens' }),
+  refresh_grace: z.int().min(0).max(60).default(0).meta({ group: 'tokens', unit: 'words.seconds' }),
   subject_type: z.enum(['public', 'pairwise']).default('public').meta({ group: 'tokens' }),
   sector_identifier_uri: web('tokens'),
 });
@@ -163,6 +154,11 @@ const own_fields = [
   'form_action_origins',
   'api_role',
   'fapi',
+  'pkce_required',
+  'refresh_rotation',
+  'refresh_grace',
+  'claim_shape',
+  'private_hosts',
 ] as const;
 
 /** Names in a language, which the standard writes with a sign that no form field can have (section 2.1 there). */
@@ -170,6 +166,9 @@ const spoken = { client_name_id: 'client_name#id', client_name_en: 'client_name#
 
 /** Lists that say something also when they are empty: without them the usual one would hold. */
 const telling_lists = ['redirect_uris', 'response_types', 'grant_types'];
+
+const implicit = 'implicit';
+const carriesToken = (type: string) => type.split(' ').includes('id_token');
 
 /** Turns the fields into what is kept: our columns, and the metadata in the standard's words. */
 export function readRegistration(values: ClientValues): ClientRegistration {
@@ -181,6 +180,8 @@ export function readRegistration(values: ClientValues): ClientRegistration {
     metadata[spoken[field as keyof typeof spoken] ?? field] = value;
   }
   if (scope.length > 0) metadata.scope = scope.join(' ');
+  // The standard's word for an ID token that comes with the answer (Registration 1.0 section 2); nobody has to know it.
+  if (rest.response_types.some(carriesToken)) metadata.grant_types = [...rest.grant_types, implicit];
   return {
     id: client_id,
     metadata,
@@ -191,6 +192,11 @@ export function readRegistration(values: ClientValues): ClientRegistration {
     form_action_origins: rest.form_action_origins,
     api_role: api_role ?? null,
     fapi: rest.fapi,
+    pkce_required: rest.pkce_required,
+    refresh_rotation: rest.refresh_rotation,
+    refresh_grace: rest.refresh_grace,
+    claim_shape: rest.claim_shape,
+    private_hosts: rest.private_hosts,
   };
 }
 
@@ -203,6 +209,7 @@ export function flatten(row: Pick<Selectable<Clients>, 'id' | 'metadata' | (type
     if (kept !== undefined && field !== 'client_id') values[field] = kept;
   }
   for (const field of own_fields) values[field] = row[field];
+  if (Array.isArray(values.grant_types)) values.grant_types = values.grant_types.filter((type) => type !== implicit);
   if (typeof scope === 'string') values.scope = scope.split(' ').filter((one) => one !== '');
   return values as ClientInput;
 }

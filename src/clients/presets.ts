@@ -3,7 +3,7 @@
 import type { ClientInput } from './metadata.ts';
 
 /** The kinds of application, in the order in which they are offered; the texts `admin.clients.preset_<kind>` say what each is for. */
-export const client_presets = ['web_server', 'single_page', 'mobile', 'service', 'fapi2'] as const;
+export const client_presets = ['web_server', 'single_page', 'mobile', 'device', 'service', 'fapi2'] as const;
 
 export type ClientPreset = (typeof client_presets)[number];
 
@@ -41,6 +41,15 @@ export const presets: Record<ClientPreset, Partial<ClientInput>> = {
     token_endpoint_auth_method: 'none',
     grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code'],
+    scope: [...about_people, 'offline_access'],
+  },
+  /** Shows a code that the person types elsewhere; nothing stays secret in it, and nobody wants to type a code every week. */
+  device: {
+    ...common,
+    application_type: 'native',
+    token_endpoint_auth_method: 'none',
+    grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
+    response_types: [],
     scope: [...about_people, 'offline_access'],
   },
   /** Nobody signs in: it asks for tokens in its own name. */

@@ -3,6 +3,7 @@
 import { errors, type KoaContextWithOIDC, type Provider } from 'oidc-provider';
 import type { ClientStore } from '../clients/client.ts';
 import { findClientSecret, findSigningSecret, noteSecretUse } from '../clients/secrets.ts';
+import { isFromFuture } from './clock-skew.ts';
 
 /** What the engine's client carries of its secrets; `older_secrets` only where it signs with them. */
 interface SecretHolder {
@@ -49,13 +50,15 @@ function acceptOlderSecrets({ Client }: Provider): void {
 
 /**
  * The engine's `assertJwtClientAuthClaimsAndHeader`, asked once the signature of a client's assertion is verified: FAPI 2.0
- * takes the issuer alone as its audience (5.3.2.1), and the secret that signed it has been used.
+ * takes the issuer alone as its audience and nothing that is dated far ahead (5.3.2.1), and the secret that signed it has been
+ * used.
  */
 export function acceptAssertion(clients: ClientStore) {
   return async (ctx: KoaContextWithOIDC, claims: Record<string, unknown>): Promise<void> => {
     const { client, issuer, params } = ctx.oidc;
     if (ctx.oidc.isFapi('2.0') && claims.aud !== issuer)
       throw new errors.InvalidClientAuth('audience (aud) must equal the issuer identifier url');
+    if (ctx.oidc.isFapi('2.0') && isFromFuture(claims.iat)) throw new errors.InvalidClientAuth('iat is in the future');
     const { clientSecret, older_secrets = [], secret_hashes } = client as unknown as SecretHolder;
     if (client?.clientAuthMethod !== 'client_secret_jwt' || !clientSecret) return;
     const secret = findSigningSecret([clientSecret, ...older_secrets], String(params?.client_assertion));

@@ -1,16 +1,17 @@
 /** The engine's records in PostgreSQL: hashed ids, single use by conditional statements, standing in every read. */
 
-import { sql } from 'kysely';
-import { type Adapter, type AdapterPayload, errors } from 'oidc-provider';
-import type { AuditRequest } from '../audit/audit.ts';
+import { type RawBuilder, sql, type UpdateObject } from 'kysely';
+import type { Adapter, AdapterPayload } from 'oidc-provider';
+import { type AuditRequest, record } from '../audit/audit.ts';
 import type { ClientStore } from '../clients/client.ts';
-import { nowSeconds } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { deriveKey, keyedDigest, type Secret } from '../crypto.ts';
-import type { Database, Transaction } from '../database.ts';
+import { type Database, inTransaction, type Transaction } from '../database.ts';
 import { policy } from '../policy/policy.ts';
-import type { Authorization } from '../tables.ts';
+import type { Authorization, Tables } from '../tables.ts';
 import type { RequestOfEngine } from './internals.ts';
+import { epochExpiry, expiry, forgetCookie, seconds_left, spent, standing, writable } from './records.ts';
+import { isReused, may_renew, reusedFamily } from './refresh.ts';
 
 /** What the records need: the database, the key that hashes their ids, and the engine's request in progress. */
 export interface RecordStore {
@@ -28,7 +29,7 @@ export interface EndedSession {
   uid: string;
   account_id: string | null;
   authorizations: Record<string, Authorization>;
-  because: 'sign_out' | 'session_ended';
+  because: 'sign_out' | 'session_ended' | 'owner';
   /** Who asked for it; undefined when a duty ended it. */
   sent_by: AuditRequest | undefined;
 }
@@ -38,27 +39,14 @@ export function recordKey(config: Pick<Config, 'secrets'>): Buffer {
   return deriveKey(config.secrets[0] as Secret, 'engine record ids');
 }
 
-// What may still be used: the generation is the account's (DESIGN: every account has a generation), and the account is
-// neither locked nor past its expiry. Part of each read, so that no cache and no second statement can miss it.
-export const standing = sql<boolean>`(r.account_id IS NULL OR EXISTS (
-  SELECT FROM accounts a WHERE a.id = r.account_id AND a.generation = r.generation
-    AND (a.expires_at IS NULL OR a.expires_at > gapura_now())
-    AND NOT EXISTS (SELECT FROM account_locks l WHERE l.account_id = a.id)))`;
-
-// By the database's clock, given back by this node's: a node whose clock is off kills no code (DESIGN 1.9).
-export const seconds_left = sql<number>`ceil(extract(epoch FROM r.expires_at - gapura_now()))::int`;
-
-// The engine grants 15 s for clocks that differ. These lifetimes are all of one clock, and a session that is asked for every
-// few seconds would outlive its absolute limit on them; what is over is put beyond them.
-export const epochExpiry = (left: number) => nowSeconds() + (left > 0 ? left : left - 60);
-
-/** A column's value: so many seconds from now by the database's clock. */
-export const expiry = (seconds: number) => sql<Date>`gapura_now() + make_interval(secs => ${seconds})`;
-
 /** The engine's adapter for a model whose records are found by their id alone. */
-export function recordAdapter(store: RecordStore, model: string): Adapter {
+export function recordAdapter(
+  store: RecordStore,
+  model: string,
+  hash = (id: string) => keyedDigest(store.id_key, `${model}\0${id}`),
+): Adapter {
   const { db } = store;
-  const hash = (id: string) => keyedDigest(store.id_key, `${model}\0${id}`);
+  const is_refresh = model === 'RefreshToken';
 
   return {
     async upsert(id, payload, ttl) {
@@ -93,6 +81,7 @@ export function recordAdapter(store: RecordStore, model: string): Adapter {
       const row = await db
         .selectFrom('oidc_records as r')
         .select(['r.payload', 'r.generation', 'r.consumed_at', seconds_left.as('seconds_left')])
+        .select((is_refresh ? isReused() : sql<boolean>`r.consumed_at IS NOT NULL`).as('is_spent'))
         .where('r.id_hash', '=', hash(id))
         .where(standing)
         .executeTakeFirst();
@@ -103,7 +92,7 @@ export function recordAdapter(store: RecordStore, model: string): Adapter {
         jti: id,
         exp: epochExpiry(row.seconds_left),
         ...(row.generation === null ? {} : { generation: row.generation }),
-        ...(row.consumed_at ? { consumed: Math.floor(row.consumed_at.getTime() / 1000) } : {}),
+        ...(row.consumed_at && row.is_spent ? { consumed: Math.floor(row.consumed_at.getTime() / 1000) } : {}),
       };
     },
 
@@ -117,60 +106,63 @@ export function recordAdapter(store: RecordStore, model: string): Adapter {
 
     async consume(id) {
       const result = await db
-        .updateTable('oidc_records')
-        .set({ consumed_at: sql`gapura_now()` })
-        .where('id_hash', '=', hash(id))
-        .where('consumed_at', 'is', null)
+        .updateTable('oidc_records as r')
+        .set({ consumed_at: sql`coalesce(r.consumed_at, gapura_now())` })
+        .where('r.id_hash', '=', hash(id))
+        .where(is_refresh ? may_renew : sql<boolean>`r.consumed_at IS NULL`)
         .executeTakeFirst();
       if (result.numUpdatedRows !== 1n) throw spent(model);
     },
 
     async destroy(id) {
       if (model === 'Interaction') return finishInteraction(db, hash(id));
-      if (model === 'Grant' && store.request()?.signs_out) return;
+      if (is_refresh && reusedFamily()) return endFamily(store);
+      if (model === 'Grant' && (store.request()?.signs_out || reusedFamily())) return;
       await db.deleteFrom('oidc_records').where('id_hash', '=', hash(id)).execute();
     },
 
     async revokeByGrantId(grantId) {
       // The engine calls this once per model at the same time; the first deletes for all of them.
-      // At a sign-out the session's own transaction does it: one that fails must leave all as it was.
-      if (model !== 'AccessToken' || store.request()?.signs_out) return;
+      // At a sign-out the session's own transaction does it: one that fails must leave all as it was. A family's end is one too.
+      if (model !== 'AccessToken' || store.request()?.signs_out || reusedFamily()) return;
       await db.deleteFrom('oidc_records').where('grant_id', '=', grantId).where('model', '<>', 'Grant').execute();
     },
   };
 }
 
-/** A client can post a NUL, and jsonb keeps none: that is the client's mistake and not ours. */
-function writable(payload: object): string {
-  const text = JSON.stringify(payload);
-  if (text.includes('\\u0000')) throw new errors.InvalidRequest('a parameter contains a NUL character');
-  return text;
-}
-
-/** The error of the one who came second, by what was used twice. */
-function spent(model: string): Error {
-  if (model === 'Interaction') return new errors.SessionNotFound('interaction is finished');
-  if (model === 'PushedAuthorizationRequest')
-    return new errors.InvalidRequestUri('request_uri is invalid, expired, or was already used');
-  return new errors.InvalidGrant('already used');
-}
-
-/** The engine notes the session's cookie in an interaction and never reads it; no column may hold it. */
-function forgetCookie(payload: AdapterPayload): void {
-  if (payload.session)
-    payload.session = { ...payload.session, cookie: undefined } as NonNullable<AdapterPayload['session']>;
+/** Changes a record that was neither spent nor is over, if it still is as `where` says (columns of `oidc_records`); false when not. */
+export async function changeRecord(
+  db: Database,
+  id_hash: Buffer,
+  change: UpdateObject<Tables, 'oidc_records'>,
+  where: RawBuilder<boolean>,
+): Promise<boolean> {
+  const result = await db
+    .updateTable('oidc_records')
+    .set(change)
+    .where('id_hash', '=', id_hash)
+    .where('consumed_at', 'is', null)
+    .where('expires_at', '>', sql<Date>`gapura_now()`)
+    .where(where)
+    .executeTakeFirst();
+  return result.numUpdatedRows === 1n;
 }
 
 /** An interaction resumes once. The emptied row stays a while, so that its page can say so and lead back. */
 async function finishInteraction(db: Database, id_hash: Buffer): Promise<void> {
-  const result = await db
-    .updateTable('oidc_records')
-    .set({ consumed_at: sql`gapura_now()`, payload: '{}' })
-    .where('id_hash', '=', id_hash)
-    .where('consumed_at', 'is', null)
-    .where('expires_at', '>', sql<Date>`gapura_now()`)
-    .executeTakeFirst();
-  if (result.numUpdatedRows !== 1n) throw spent('Interaction');
+  const change = { consumed_at: sql<Date>`gapura_now()`, payload: '{}' };
+  if (!(await changeRecord(db, id_hash, change, sql`true`))) throw spent('Interaction');
+}
+
+/** Ends all that came of a sign-in whose refresh token two hands have, and writes that down once. */
+async function endFamily({ db, request }: RecordStore): Promise<void> {
+  const { grant_id, ...whose } = reusedFamily() ?? {};
+  if (grant_id === undefined) return;
+  const sent_by = request()?.sent_by;
+  await inTransaction(db, async (tx) => {
+    const { numDeletedRows } = await tx.deleteFrom('oidc_records').where('grant_id', '=', grant_id).executeTakeFirst();
+    if (numDeletedRows > 0n) await record(tx, { kind: 'refresh_reused', ...whose, request: sent_by });
+  });
 }
 
 /** Ends a grant: its codes and tokens, and the grant itself. */

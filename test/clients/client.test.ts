@@ -77,6 +77,10 @@ describe('a client', () => {
       link_required: false,
       form_action_origins: ['https://lain.contoh.example'],
       fapi: false,
+      pkce_required: true,
+      refresh_rotation: 'rotate',
+      claim_shape: 'standard',
+      private_hosts: [],
       origin: 'console',
       secret_hashes: [],
     });

@@ -2,17 +2,19 @@
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { exportJWK, generateKeyPair } from 'jose';
+import {
+  client_scopes,
+  content_algorithms,
+  encryption_algorithms,
+  token_algorithms,
+} from '../../src/clients/choices.ts';
 import { createClient } from '../../src/clients/client.ts';
 import {
   type ClientInput,
   client_groups,
-  client_scopes,
   clientSchema,
-  content_algorithms,
-  encryption_algorithms,
   flatten,
   readRegistration,
-  token_algorithms,
 } from '../../src/clients/metadata.ts';
 import { client_presets, presets } from '../../src/clients/presets.ts';
 import { inTransaction } from '../../src/database.ts';
@@ -23,7 +25,14 @@ let gapura: TestGapura;
 let jwks: { keys: Record<string, unknown>[] };
 
 beforeAll(async () => {
-  gapura = await startGapura();
+  // A proxy that tells of certificates, or two ways to say who a client is were not there.
+  gapura = await startGapura({
+    env: {
+      GAPURA_TRUSTED_PROXIES: '127.0.0.1',
+      GAPURA_CLIENT_CERTIFICATE_HEADER: 'X-SSL-Client-Cert',
+      GAPURA_CLIENT_CERTIFICATE_VERDICT_HEADER: 'X-SSL-Client-Verify',
+    },
+  });
   const pair = await generateKeyPair('ES256', { extractable: true });
   jwks = { keys: [{ ...(await exportJWK(pair.publicKey)), kid: 'satu' }] };
 });
@@ -79,6 +88,8 @@ describe('every field', () => {
       ['introspection_signing_alg_values_supported', token_algorithms],
       ['id_token_encryption_alg_values_supported', encryption_algorithms],
       ['userinfo_encryption_enc_values_supported', content_algorithms],
+      ['authorization_signing_alg_values_supported', token_algorithms],
+      ['authorization_encryption_alg_values_supported', encryption_algorithms],
       ['token_endpoint_auth_methods_supported', offered('token_endpoint_auth_method')],
       ['token_endpoint_auth_signing_alg_values_supported', offered('token_endpoint_auth_signing_alg')],
       ['request_object_signing_alg_values_supported', offered('request_object_signing_alg')],

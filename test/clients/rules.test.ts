@@ -55,6 +55,14 @@ describe('together', () => {
       { token_endpoint_auth_method: 'none', grant_types: ['authorization_code', 'client_credentials'] },
       { grant_types: 'public_service' },
     ],
+    [
+      'nobody an exchange without a proof',
+      {
+        token_endpoint_auth_method: 'none',
+        grant_types: ['authorization_code', 'urn:ietf:params:oauth:grant-type:token-exchange'],
+      },
+      { grant_types: 'public_service' },
+    ],
     ['a code without its answer', { response_types: [] }, { response_types: 'code_response' }],
     ['an answer without its code', { grant_types: ['client_credentials'] }, { grant_types: 'code_grant' }],
     ['renewal of nothing', { grant_types: ['refresh_token'], response_types: [] }, { grant_types: 'refresh_alone' }],
@@ -89,6 +97,59 @@ describe('trust', () => {
       api_role: 'untrusted',
     });
   });
+});
+
+describe('what only a client may do that proves who it is', () => {
+  const open = { token_endpoint_auth_method: 'none' };
+
+  test('a code without PKCE: on a server with a secret, and nowhere else', () => {
+    const without = { pkce_required: false };
+    expect(check({}, without)).toEqual({});
+    expect(check(open, without)).toEqual({ pkce_required: 'pkce_needed' });
+    const native = { application_type: 'native', token_endpoint_auth_method: 'private_key_jwt', jwks };
+    expect(check(native, without)).toEqual({ pkce_required: 'pkce_needed' });
+    expect(check({}, { ...without, fapi: true })).toHaveProperty('pkce_required', 'pkce_needed');
+    expect(check({}, { ...without, origin: 'dynamic' })).toEqual({ pkce_required: 'untrusted' });
+    expect(check(open, { pkce_required: true })).toEqual({});
+  });
+
+  test('a refresh token that stays: with a proof at each use, or a key that it is bound to', () => {
+    const keeps = { refresh_rotation: 'keep' } as const;
+    expect(check({}, keeps)).toEqual({});
+    expect(check(open, keeps)).toEqual({ refresh_rotation: 'rotation_needed' });
+    expect(check({ ...open, dpop_bound_access_tokens: true }, keeps)).toEqual({});
+    expect(check({ ...open, tls_client_certificate_bound_access_tokens: true }, keeps)).toEqual({});
+  });
+});
+
+describe('a certificate', () => {
+  const by_authority = { token_endpoint_auth_method: 'tls_client_auth' };
+
+  test('bears exactly one name, and only where it counts', () => {
+    expect(check(by_authority)).toEqual({ tls_client_auth_subject_dn: 'certificate_name' });
+    expect(check({ ...by_authority, tls_client_auth_san_dns: 'a.example' })).toEqual({});
+    const two = { ...by_authority, tls_client_auth_san_dns: 'a.example', tls_client_auth_san_uri: 'urn:a' };
+    expect(check(two)).toEqual({ tls_client_auth_san_uri: 'certificate_name' });
+    expect(check({ tls_client_auth_san_dns: 'a.example' })).toEqual({ tls_client_auth_san_dns: 'not_here' });
+  });
+
+  test('of the client’s own making is one of its keys', () => {
+    const by_itself = { token_endpoint_auth_method: 'self_signed_tls_client_auth' };
+    expect(check(by_itself)).toEqual({ jwks: 'needs_keys' });
+    expect(check({ ...by_itself, jwks })).toEqual({});
+  });
+
+  test('binds tokens instead of a key, not beside it', () => {
+    expect(check({ dpop_bound_access_tokens: true, tls_client_certificate_bound_access_tokens: true })).toEqual({
+      tls_client_certificate_bound_access_tokens: 'bound_twice',
+    });
+  });
+});
+
+test('an ID token beside the code is an answer with a code', () => {
+  const hybrid = { response_types: ['code id_token'], grant_types: ['authorization_code', 'implicit'] };
+  expect(check(hybrid)).toEqual({});
+  expect(check({ ...hybrid, grant_types: ['implicit'] })).toEqual({ grant_types: 'code_grant' });
 });
 
 describe('FAPI 2.0', () => {

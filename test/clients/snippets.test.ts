@@ -32,6 +32,7 @@ const clients: Record<string, { client_id: string; metadata: Record<string, unkn
   web,
   post: withMetadata({ token_endpoint_auth_method: 'client_secret_post' }),
   jwt: withMetadata({ token_endpoint_auth_method: 'client_secret_jwt' }),
+  certificate: withMetadata({ token_endpoint_auth_method: 'tls_client_auth', tls_client_auth_san_dns: 'a.example' }),
   public: withMetadata({ token_endpoint_auth_method: 'none' }),
   edwards: withMetadata({ id_token_signed_response_alg: 'EdDSA' }),
   service: withMetadata({ grant_types: ['client_credentials'], response_types: [], redirect_uris: [] }),
@@ -65,7 +66,8 @@ test('there is one for everything an agency uses', () => {
 
 test('what cannot do what a client must is left out', () => {
   const names = (name: string) => listSnippets(clients[name] ?? web, issuer).map((snippet) => snippet.name);
-  for (const name of ['jwt', 'public', 'service', 'fapi2']) expect(names(name)).toEqual(['openid-client']);
+  for (const name of ['jwt', 'certificate', 'public', 'service', 'fapi2'])
+    expect(names(name)).toEqual(['openid-client']);
   expect(names('edwards')).not.toContain('spring');
 });
 
@@ -87,6 +89,12 @@ test('JavaScript names only what openid-client has', async () => {
   );
   expect(used.length).toBeGreaterThan(20);
   expect([...new Set(used)].filter((word) => !(word in library))).toEqual([]);
+});
+
+test('a certificate is shown at every call', () => {
+  const { text } = find('openid-client', clients.certificate as typeof web);
+  expect(text).toContain("import { Agent, fetch } from 'undici';");
+  expect(text).toMatch(/client\.TlsClientAuth\(\),\n {2}options,\n\);/);
 });
 
 test('FAPI 2.0 pushes its request and binds its tokens', () => {

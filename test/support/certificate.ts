@@ -14,16 +14,32 @@ const sequence = (...parts: (Buffer | string)[]) => der(0x30, ...parts);
 const utcTime = (date: Date) =>
   der(0x17, Buffer.from(`${date.toISOString().replace(/[-:T]/g, '').slice(2, 14)}Z`, 'latin1'));
 
-/** A new key and a certificate for `localhost` and 127.0.0.1, good from yesterday until tomorrow, as PEM. */
-export function makeCertificate(): { key: string; cert: string } {
+/** Whom a certificate names: `common` as its subject and as a host, within `organisation`, and an address. */
+interface Names {
+  common?: string;
+  organisation?: string;
+  uri?: string;
+}
+
+const part = (oid: string, value: string) => der(0x31, sequence(der(0x06, oid), der(0x0c, Buffer.from(value))));
+
+/** A new key and a certificate for `localhost` (or another) and 127.0.0.1, good from yesterday until tomorrow, as PEM. */
+export function makeCertificate({ common = 'localhost', organisation, uri }: Names = {}): {
+  key: string;
+  cert: string;
+} {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const day = 86_400_000;
   // ecdsa-with-SHA256
   const algorithm = sequence(der(0x06, '2a8648ce3d040302'));
-  // commonName = localhost
-  const name = sequence(der(0x31, sequence(der(0x06, '550403'), der(0x0c, Buffer.from('localhost')))));
-  // dNSName localhost, iPAddress 127.0.0.1
-  const names = sequence(der(0x82, Buffer.from('localhost')), der(0x87, '7f000001'));
+  // organizationName, commonName
+  const name = sequence(...(organisation ? [part('55040a', organisation)] : []), part('550403', common));
+  // dNSName, iPAddress 127.0.0.1, uniformResourceIdentifier
+  const names = sequence(
+    der(0x82, Buffer.from(common)),
+    der(0x87, '7f000001'),
+    ...(uri ? [der(0x86, Buffer.from(uri))] : []),
+  );
   const body = sequence(
     der(0xa0, der(0x02, '02')),
     der(0x02, Buffer.concat([Buffer.from([1]), randomBytes(8)])),

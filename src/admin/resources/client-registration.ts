@@ -69,6 +69,7 @@ export const creation: Operation = {
   presets: client_presets,
   input: clientSchema,
   begin: async (desk, _entry, { preset, agency_code }) => ({
+    ...valuesOf(undefined),
     ...presets[preset as ClientPreset],
     agency_code: agency_code ?? ownAgency(desk),
   }),
@@ -84,6 +85,7 @@ export const change: Operation = {
   input: changeSchema,
   applies: isInHand,
   begin: async (_desk, entry) => valuesOf(entry),
+  warn: async (_desk, { pkce_required }) => (pkce_required === false ? ['admin.clients.warn_pkce'] : []),
   place: placeOf,
   four_eyes(entry, input) {
     const before = valuesOf(entry);
@@ -114,14 +116,19 @@ async function create(tx: Transaction, desk: Desk, input: Record<string, unknown
   return { state: 'done', id, shown_once: { secret: issued.secret } };
 }
 
-/** What only an administrator gives: no consent page, and the interface for programs. What stands already may stay. */
+/**
+ * What only an administrator gives: no consent page, the interface for programs, and a way into private networks. What stands
+ * already may stay.
+ */
 function refuseTrust(desk: Desk, values: ClientValues, entry: Entry | undefined): Record<string, Said> | undefined {
   if (reachOfActor(desk.actor, 'clients:trust') === 'everything') return undefined;
   const before = (entry?.scope ?? []) as string[];
+  const known_hosts = (entry?.private_hosts ?? []) as string[];
   const asked = {
     first_party: values.first_party && entry?.first_party !== true,
     api_role: Boolean(values.api_role) && entry?.api_role !== values.api_role,
     scope: values.scope.some((scope) => api_scopes.includes(scope) && !before.includes(scope)),
+    private_hosts: values.private_hosts.some((host) => !known_hosts.includes(host)),
   };
   const refused = Object.entries(asked).filter(([, is_asked]) => is_asked);
   if (refused.length === 0) return undefined;

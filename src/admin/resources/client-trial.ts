@@ -1,7 +1,7 @@
 /** Trying a client before anybody depends on it: what is asked for, and where the person who tries is led. */
 
 import { z } from 'zod';
-import { client_scopes } from '../../clients/metadata.ts';
+import { client_scopes } from '../../clients/choices.ts';
 import { api_scopes } from '../../permissions.ts';
 import type { Entry, Operation } from '../resource.ts';
 import { isInHand } from './client-registration.ts';

@@ -10,11 +10,20 @@ const ways: Record<string, string> = {
   client_secret_basic: 'client.ClientSecretBasic(env.GAPURA_CLIENT_SECRET)',
   client_secret_post: 'client.ClientSecretPost(env.GAPURA_CLIENT_SECRET)',
   client_secret_jwt: 'client.ClientSecretJwt(env.GAPURA_CLIENT_SECRET)',
+  tls_client_auth: 'client.TlsClientAuth()',
+  self_signed_tls_client_auth: 'client.TlsClientAuth()',
 };
 
 const private_key = `// The private half of a key whose public half is registered: ES256, PKCS #8, base64.
 const bytes = Buffer.from(env.GAPURA_PRIVATE_KEY, 'base64');
 const privateKey = await crypto.subtle.importKey('pkcs8', bytes, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign']);
+
+`;
+
+const certificate = `// Every call shows the client's certificate and the chain behind it, if there is one (npm install undici).
+const connect = { cert: Buffer.from(env.GAPURA_CERTIFICATE, 'base64'), key: Buffer.from(env.GAPURA_PRIVATE_KEY, 'base64') };
+const dispatcher = new Agent({ connect });
+const options = { [client.customFetch]: (url, init) => fetch(url, { ...init, dispatcher }) };
 
 `;
 
@@ -26,7 +35,9 @@ const DPoP = client.getDPoPHandle(config, await client.randomDPoPKeyPair('ES256'
 /** A module with what begins a sign-in and what finishes it; for a service, what asks for a token. */
 export function writeOpenidClient(facts: Facts): Snippet {
   const metadata = `{ id_token_signed_response_alg: ${quote(facts.algorithm)} }`;
-  const discovery = [`new URL(${quote(facts.issuer)})`, quote(facts.id), metadata, ways[facts.method]].join(',\n  ');
+  const shows_certificate = facts.method.endsWith('tls_client_auth');
+  const asked = [`new URL(${quote(facts.issuer)})`, quote(facts.id), metadata, ways[facts.method]];
+  const discovery = [...asked, ...(shows_certificate ? ['options'] : [])].join(',\n  ');
   return {
     name: 'openid-client',
     title: 'Node.js (openid-client 6)',
@@ -34,8 +45,8 @@ export function writeOpenidClient(facts: Facts): Snippet {
     language: 'javascript',
     // What runs in a browser has neither a secret nor that module.
     text: `${facts.method === 'none' ? '' : "import { env } from 'node:process';\n"}import * as client from ${quote('openid-client')};
-
-${facts.method === 'private_key_jwt' ? private_key : ''}const config = await client.discovery(
+${shows_certificate ? "import { Agent, fetch } from 'undici';\n" : ''}
+${facts.method === 'private_key_jwt' ? private_key : ''}${shows_certificate ? certificate : ''}const config = await client.discovery(
   ${discovery},
 );
 

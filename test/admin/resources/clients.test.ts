@@ -85,6 +85,7 @@ describe('at the console', () => {
       'web_server',
       'single_page',
       'mobile',
+      'device',
       'service',
       'fapi2',
     ]);
@@ -111,6 +112,28 @@ describe('at the console', () => {
     const list = await visitor.get('/admin/clients?q=aplikasi%20b');
     expect(list.body).toContain('href="/admin/clients/aplikasi-baru"');
     expect((await visitor.get('/admin/clients?q=%25')).body).not.toContain('href="/admin/clients/aplikasi-baru"');
+  });
+
+  test('the form begins with what is safe; a weaker choice is kept, and is warned of from then on', async () => {
+    const visitor = await openConsole(gapura, 'admin');
+    const form = await visitor.get('/admin/clients/creation?preset=web_server');
+    const usual = { pkce_required: 'on', refresh_rotation: 'rotate', refresh_grace: '0', subject_type: 'public' };
+    expect(findForm(form.body).fields).toMatchObject(usual);
+    await make('lama-sekali', { pkce_required: false, refresh_grace: 30 });
+    const changed = await visitor.get('/admin/clients/lama-sekali/change');
+    expect(changed.body).toContain('boleh memakai kode tanpa PKCE');
+    expect(findForm(changed.body).fields).toMatchObject({ refresh_grace: '30' });
+    await submitWell(visitor, changed, { pkce_required: 'on' });
+    expect((await visitor.get('/admin/clients/lama-sekali/change')).body).not.toContain('tanpa PKCE.');
+    expect((await admin('GET', '/clients/lama-sekali')).body).toMatchObject({ pkce_required: true, refresh_grace: 30 });
+    const refused = await admin('POST', '/clients', {
+      client_id: 'lama-terbuka',
+      client_name: 'Lama Terbuka',
+      redirect_uris: ['https://lama.example.go.id/'],
+      token_endpoint_auth_method: 'none',
+      pkce_required: false,
+    });
+    expect(refused.status).toBe(422);
   });
 
   test('of two administrators who change one client the second sees both versions, and decides', async () => {

@@ -10,6 +10,8 @@ export interface ApplicationRow {
   about: string;
   about_en: string;
   url: string;
+  /** Where its client begins a sign-in when it is asked to. */
+  initiate_login_uri: string | null;
   agency_code: string;
   agency_name: string;
   agency_name_en: string;
@@ -88,6 +90,8 @@ function selectRows(wanted: ReturnType<typeof fromApplications>, account_id: str
       'p.about',
       'p.about_en',
       'p.url',
+      sql<string | null>`(SELECT c.metadata->>'initiate_login_uri' FROM clients c
+        WHERE c.id = p.client_id AND c.active)`.as('initiate_login_uri'),
       'p.agency_code',
       'a.name as agency_name',
       'a.name_en as agency_name_en',

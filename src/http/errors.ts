@@ -63,15 +63,17 @@ interface Failure {
  * Answers a page (or a problem document) that says no; for what the surface itself decides.
  * @param code stable word for programs
  * @param ways where to go on; without any, home
+ * @param tells_id whether the page tells the request's id, by which the log says more
  */
 export function refuse(
   ctx: RequestContext,
   status: number,
   code: string,
   said: Words,
-  { ways = [], retry_after }: { ways?: Way[]; retry_after?: number } = {},
+  { ways = [], retry_after, tells_id = false }: { ways?: Way[]; retry_after?: number; tells_id?: boolean } = {},
 ): void {
-  answer(ctx, { status, code, words: said, ways, ...(retry_after === undefined ? {} : { retry_after }) });
+  const is_ours = tells_id;
+  answer(ctx, { status, code, words: said, ways, is_ours, ...(retry_after === undefined ? {} : { retry_after }) });
 }
 
 /**

@@ -1,17 +1,22 @@
-/** What is settled about a request before anyone acts on it: its id, its sender's address, our own host, its language, its log line. */
+/** What is settled about a request before anyone acts on it: its id, its sender's address, our own host, its log line. */
 
 import { BlockList, isIP } from 'node:net';
-import type { Context, DefaultContext, Middleware as KoaMiddleware, Next, ParameterizedContext } from 'koa';
+import type { DefaultContext, Middleware as KoaMiddleware, Next, ParameterizedContext } from 'koa';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { randomToken } from '../crypto.ts';
-import { type Language, languages, type Translate, translator } from '../i18n/messages.ts';
+import { type Language, type Translate, translator } from '../i18n/messages.ts';
+import { certificateTaker, type ToldCertificate } from './client-certificate.ts';
 
 /** What every later step finds in `ctx.state`. */
 export interface RequestState {
   request_id: string;
+  /** When it came, by the process's own clock that never jumps (process.hrtime). */
+  began: bigint;
   /** The person's IP address: of the peer, or told by a trusted proxy. */
   address: string;
+  /** The certificate by which a program proved itself to a trusted proxy. */
+  certificate?: ToldCertificate;
   language: Language;
   t: Translate;
   /** Origins that this page may also send forms to (`form_action`) or show pictures from (`images`). */
@@ -22,9 +27,6 @@ export interface RequestState {
 export type RequestContext = ParameterizedContext<RequestState, DefaultContext>;
 export type Middleware = KoaMiddleware<RequestState, DefaultContext>;
 
-const language_cookie = 'gapura_lang';
-const year_ms = 365 * 86_400_000;
-
 /** Paths that answer to any host, for probes reach a node by its number. */
 const host_free = new Set(['/healthz', '/readyz', '/metrics']);
 
@@ -34,13 +36,17 @@ const host_free = new Set(['/healthz', '/readyz', '/metrics']);
  * engine read scheme and address from the headers written here; nobody else's survive.
  */
 export function openRequest(config: Config, log: Logger): Middleware {
-  const readAddress = addressReader(config.trusted_proxies);
+  const isTrusted = proxyCheck(config.trusted_proxies);
+  const readAddress = addressReader(isTrusted);
+  const takeCertificate = certificateTaker(config);
   const scheme = config.secure ? 'https' : 'http';
   return async (ctx, next) => {
     const began = process.hrtime.bigint();
     const request_id = randomToken(12);
     const { headers, socket } = ctx.req;
-    const address = readAddress(socket.remoteAddress ?? '', headers['x-forwarded-for']);
+    const peer = readIp(socket.remoteAddress ?? '') ?? '';
+    const address = readAddress(peer, headers['x-forwarded-for']);
+    const certificate = takeCertificate(headers, isTrusted(peer));
     for (const name of Object.keys(headers)) {
       if (is_told_by_proxies.test(name)) delete headers[name];
     }
@@ -49,7 +55,9 @@ export function openRequest(config: Config, log: Logger): Middleware {
     ctx.set('x-request-id', request_id);
     Object.assign(ctx.state, {
       request_id,
+      began,
       address,
+      ...(certificate ? { certificate } : {}),
       language: 'id',
       t: translator('id'),
       csp: { form_action: [], images: [] },
@@ -78,21 +86,26 @@ function hideIds(path: string): string {
     .replace(/^(\/invitation|\/notices)\/[^/]+/i, '$1/:token');
 }
 
-// From the right, each proxy vouches for the one before it; the first that is not ours is the person, and what stands left
-// of it is the person's own invention.
-function addressReader(trusted: string[]): (peer: string, forwarded: string | string[] | undefined) => string {
+function proxyCheck(trusted: string[]): (address: string) => boolean {
   const proxies = new BlockList();
   for (const network of trusted) {
     const [address = '', bits] = network.split('/');
     const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
     proxies.addSubnet(address, Number(bits ?? (family === 'ipv6' ? 128 : 32)), family);
   }
-  const isTrusted = (address: string) => proxies.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  return (address) => isIP(address) > 0 && proxies.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+}
+
+// From the right, each proxy vouches for the one before it; the first that is not ours is the person, and what stands left
+// of it is the person's own invention.
+function addressReader(
+  isTrusted: (address: string) => boolean,
+): (peer: string, forwarded: string | string[] | undefined) => string {
   return (peer, forwarded) => {
-    let address = readIp(peer) ?? '';
+    let address = peer;
     const hops = [forwarded ?? []].flat().join(',').split(',').reverse();
     for (const hop of hops) {
-      if (!isIP(address) || !isTrusted(address)) break;
+      if (!isTrusted(address)) break;
       const before = readIp(hop.trim());
       if (!before) break;
       address = before;
@@ -138,40 +151,6 @@ function nameHost(name: string, url: string): string | undefined {
   return URL.parse(`${new URL(url).protocol}//${name}`)?.host;
 }
 
-/** Chooses the language: `?lang=` (kept in a cookie, then gone from the address), else the cookie, else Indonesian. */
-export function chooseLanguage(config: Config): Middleware {
-  return async (ctx, next) => {
-    const known = languages.find((language) => language === ctx.cookies.get(language_cookie, { signed: false }));
-    if (known) useLanguage(ctx, known);
-    // Of the engine's addresses only those that show pages: the others belong to programs.
-    const shows_pages = !isOfEngine(ctx.path) || /^\/connect\/(auth|session)(\/|$)/.test(ctx.path);
-    const asked = shows_pages ? languages.find((language) => language === ctx.query.lang) : undefined;
-    if (asked) {
-      setLanguage(ctx, asked);
-      if (ctx.method === 'GET') {
-        const rest = new URLSearchParams(ctx.querystring);
-        rest.delete('lang');
-        ctx.status = 303;
-        // With our own origin in front: a path that begins with two slashes would lead to another host.
-        ctx.redirect(`${config.url}${ctx.path}${rest.size > 0 ? `?${rest}` : ''}`);
-        return;
-      }
-    }
-    await next();
-  };
-}
-
-/** Sets the language for this answer and the next requests of this browser, for example from `ui_locales`. */
-export function setLanguage(ctx: Context | RequestContext, language: Language): void {
-  useLanguage(ctx, language);
-  ctx.cookies.set(language_cookie, language, { signed: false, sameSite: 'lax', maxAge: year_ms, overwrite: true });
-}
-
-function useLanguage(ctx: Context | RequestContext, language: Language): void {
-  ctx.state.language = language;
-  ctx.state.t = translator(language);
-}
-
 const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 const longest_address = 16_384;
 
@@ -214,6 +193,7 @@ export function refuseCrossSite(config: Config): Middleware {
   };
 }
 
-function isOfEngine(path: string): boolean {
+/** Whether an address is the engine's, which speaks with programs. */
+export function isOfEngine(path: string): boolean {
   return path === '/connect' || path.startsWith('/connect/');
 }

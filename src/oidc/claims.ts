@@ -1,11 +1,12 @@
-/** What a relying application is told of a person: by scope, and of an agency's own only to that agency (DESIGN 5). */
+/** What a relying application is told of a person: by scope or by name, and of an agency's own only to that agency (DESIGN 5). */
 
 import { type Account, findAccount } from '../accounts/store.ts';
 import { findApplicationOfClient } from '../applications/application.ts';
 import type { Database } from '../database.ts';
 import { findServingLink } from '../links/store.ts';
 import { findOrganisationOf, type Organisation } from '../organisations/organisation.ts';
-import { listRoles } from '../permissions.ts';
+import { listRoles, type RoleAssignment } from '../permissions.ts';
+import { shapeAsInsw } from './insw-claims.ts';
 
 /** The directorate that a person chose for one client; it stands on the grant. */
 export interface ChosenDirectorate {
@@ -38,6 +39,56 @@ export const claimsByScope = {
   linked_account: ['linked_account'],
 };
 
+/** The one claim that only today's gateway has: an object where the standard has the address of a web page. */
+export const insw_claim = 'profile';
+
+/** A client, as far as it decides what it may be told. */
+export interface ToldClient {
+  /** The scopes it is registered for; without any it may ask for everything. */
+  scope?: string | undefined;
+  claim_shape?: unknown;
+}
+
+/** Of an agency's own, and told with their scopes alone: what stands there depends on what the person chose or linked for it. */
+const by_scope_alone = ['directorate', 'linked_account'];
+
+/**
+ * Whether a client may ask for a claim by its name (OpenID Connect Core 5.5): where it is registered for a scope that brings it.
+ * Otherwise the parameter would be a way around the scopes of its registration.
+ */
+export function mayAskFor({ scope, claim_shape }: ToldClient, claim: string): boolean {
+  if (by_scope_alone.includes(claim) || (claim === insw_claim && claim_shape !== 'insw')) return false;
+  const registered = scope?.split(' ') ?? Object.keys(claimsByScope);
+  return registered.some((one) => listBrought([one]).includes(claim));
+}
+
+/** The claims that scopes bring. What stands under `openid` is told only with its own scope. */
+export function listBrought(scopes: string[]): string[] {
+  const bringing = scopes.filter((scope) => scope !== 'openid') as (keyof typeof claimsByScope)[];
+  const claims = bringing.flatMap((scope) => claimsByScope[scope] ?? []);
+  return scopes.includes('profile') ? [...claims, insw_claim] : claims;
+}
+
+/** What is told to whom. */
+export interface Telling {
+  /** The claims wanted here; what is not wanted is not read. */
+  names: ReadonlySet<string>;
+  /** All that this client may know of the person, also where it is not wanted here. */
+  reach: ReadonlySet<string>;
+  client_id: string | undefined;
+  shape: 'standard' | 'insw';
+  /** What the client calls the person. */
+  subject: () => Promise<string>;
+  directorate: ChosenDirectorate | undefined;
+}
+
+/** What is read for the claims; a part that none of them needs stays away. */
+export interface Known {
+  account: (Account & { username: string }) | undefined;
+  organisation: (Organisation & { position: string | null }) | undefined;
+  roles: RoleAssignment[] | undefined;
+}
+
 /**
  * The claims of a person (OpenID Connect Core 5.1 and DESIGN 5). Empty values are left out; `directorate` comes from the
  * grant that the engine has loaded, without a read of its own.
@@ -45,28 +96,30 @@ export const claimsByScope = {
 export async function collectClaims(
   db: Database,
   account_id: string,
-  scopes: ReadonlySet<string>,
-  { client_id, directorate }: { client_id: string | undefined; directorate: ChosenDirectorate | undefined },
+  telling: Telling,
 ): Promise<Record<string, unknown>> {
-  const wants = (...some: string[]) => some.some((scope) => scopes.has(scope));
+  const { names, client_id, directorate } = telling;
+  const wants = (...some: string[]) => some.some((name) => names.has(name));
+  const is_insw = telling.shape === 'insw';
+  const has_profile = is_insw && names.has(insw_claim);
   const [account, organisation, roles, linked_account] = await Promise.all([
-    wants('profile', 'email', 'phone', 'address') ? findAccount(db, account_id) : undefined,
-    wants('organization') ? findOrganisationOf(db, account_id) : undefined,
-    wants('role') ? listRoles(db, account_id) : undefined,
+    has_profile || wants(...personal_claims) ? findAccount(db, account_id) : undefined,
+    has_profile || wants('organization') ? findOrganisationOf(db, account_id) : undefined,
+    (has_profile && telling.reach.has('role')) || wants('role') ? listRoles(db, account_id) : undefined,
     wants('linked_account') && client_id ? linkedAccountClaim(db, account_id, client_id, directorate?.code) : undefined,
   ]);
-  return withoutEmpty({
-    sub: account_id,
+  const claims = withoutEmpty({
     ...(account ? personalClaims(account) : {}),
     organization: organisation && organisationClaim(organisation),
     role: roles?.map((role) => withoutEmpty({ agency: role.agency_code, name: role.role, level: role.level })),
-    directorate:
-      wants('directorate') && directorate
-        ? { agency: directorate.agency, code: directorate.code, name: directorate.name }
-        : undefined,
+    directorate: directorate && { agency: directorate.agency, code: directorate.code, name: directorate.name },
     linked_account,
+    ...(is_insw ? await shapeAsInsw(db, { account, organisation, roles }, telling) : {}),
   });
+  return { sub: account_id, ...Object.fromEntries(Object.entries(claims).filter(([name]) => names.has(name))) };
 }
+
+const personal_claims = (['profile', 'email', 'phone', 'address'] as const).flatMap((scope) => claimsByScope[scope]);
 
 function personalClaims(account: Account & { username: string }): Record<string, unknown> {
   return {

@@ -3,6 +3,7 @@
 import type { Context } from 'koa';
 import { refuse } from '../http/errors.ts';
 import type { RequestContext } from '../http/guard.ts';
+import { followUiLocales } from '../http/language.ts';
 import type { Engine } from '../prompts/prompt.ts';
 import { type Client, describeClient } from './clients.ts';
 
@@ -16,6 +17,7 @@ export async function showEngineError(
   const status = error.statusCode ?? 500;
   // Ours to explain: a bug, or a lost dependency. The app's own error page does, with the request's id.
   if (status >= 500) throw error;
+  followUiLocales(ctx, ctx.query.ui_locales);
   const known = ['SessionNotFound', 'InvalidClient', 'InvalidRedirectUri', 'InvalidRequestUri', 'AccessDenied'];
   const key = known.includes(error.name) ? error.name : 'other';
   // Resumed too late or twice: the interaction is gone, but not whose it was.
@@ -34,6 +36,7 @@ export async function showEngineError(
     key,
     { title: `errors.engine.${key}.title`, text: `errors.engine.${key}.text` },
     {
+      tells_id: true,
       ways: [
         ...back,
         { href: '/portal', label: ctx.state.t('words.sign_in') },

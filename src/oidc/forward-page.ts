@@ -27,16 +27,25 @@ async function listWayMarks(ctx: Context): Promise<string[]> {
   return client ? describeClient(client, ctx.state.language).form_origins : [];
 }
 
+/** The form of the engine's page, which is not to be shown; undefined where the answer is none. */
+export function readForwardForm(
+  ctx: Context,
+): { action: string; fields: { name: string; value: string }[] } | undefined {
+  if (typeof ctx.body !== 'string') return undefined;
+  const [found, action, inputs = ''] = written_by_engine.exec(ctx.body) ?? [];
+  if (!found) return undefined;
+  // The engine's inline script goes with its page, and so does what the policy allowed for it.
+  ctx.set('content-security-policy', ctx.response.get('content-security-policy').replace(/ 'sha256-[^']+'/g, ''));
+  const fields = [...inputs.matchAll(field)].map(([, name, value]) => ({ name: decode(name), value: decode(value) }));
+  return { action: decode(action), fields };
+}
+
 /** Replaces the engine's page by ours: the same form, a button with words, and a script that presses it. */
 export async function showForwardPage(ctx: Context): Promise<void> {
-  if (typeof ctx.body !== 'string') return;
-  const [found, action, inputs = ''] = written_by_engine.exec(ctx.body) ?? [];
-  if (!found) return;
+  const form = readForwardForm(ctx);
+  if (!form) return;
   const { status } = ctx;
-  const fields = [...inputs.matchAll(field)].map(([, name, value]) => ({ name: decode(name), value: decode(value) }));
   ctx.state.csp.form_action.push(...(await listWayMarks(ctx)));
-  page(ctx, 'oidc/forward', { action: decode(action), fields });
+  page(ctx, 'oidc/forward', form);
   ctx.status = status;
-  // The engine's inline script is gone with its page, and so is what the policy allowed for it.
-  ctx.set('content-security-policy', ctx.response.get('content-security-policy').replace(/ 'sha256-[^']+'/g, ''));
 }

@@ -21,6 +21,8 @@ import { registration_rules } from './initial-tokens.ts';
 // What an agency or an officer is told is not for whoever nobody has looked at.
 const scopes = ['openid', 'profile', 'email', 'phone', 'address', 'offline_access', 'organization'];
 const grant_types = ['authorization_code', 'refresh_token'];
+// No ID token by the browser: whoever needs one there is looked at first.
+const response_types = ['code', 'none'];
 
 /** Addresses that this service calls itself. */
 const called = ['jwks_uri', 'sector_identifier_uri', 'backchannel_logout_uri'] as const;
@@ -47,11 +49,18 @@ export const registrationFeatures = {
  */
 export const registration_token_lifetime = 50 * 365 * 86_400;
 
+interface RegistrationDoor {
+  db: Database;
+  limits: Limits;
+  /** Keeps the picture that a client names (registered-logo.ts). */
+  keepLogo: (client_id: string, logo_uri: unknown) => Promise<void>;
+}
+
 /**
  * Stands before the engine. While the policy is off there is no such address, and discovery names none; a change of the
  * policy holds from the next request on. While it is on, tries that fail are counted by address.
  */
-export function guardRegistration({ db, limits }: { db: Database; limits: Limits }) {
+export function guardRegistration({ db, limits, keepLogo }: RegistrationDoor) {
   return async (ctx: Context, next: Next): Promise<void> => {
     const is_open = policy('clients.dynamic_registration');
     // The engine compares paths without regard to case.
@@ -72,6 +81,12 @@ export function guardRegistration({ db, limits }: { db: Database; limits: Limits
     if (ctx.status >= 400) return;
     await limits.giveBack(db, 'registration_address', address, spent.count);
     tidy(ctx as unknown as KoaContextWithOIDC);
+    const { oidc } = ctx as unknown as KoaContextWithOIDC;
+    const { client_id, logo_uri } = (ctx.body ?? {}) as { client_id?: unknown; logo_uri?: unknown };
+    // At a change the engine has the client as it was; a picture that it goes on naming stays, also one that we put in its place.
+    const names_logo =
+      oidc.route === 'registration' || (oidc.route === 'client_update' && oidc.client?.logoUri !== logo_uri);
+    if (names_logo && typeof client_id === 'string') await keepLogo(client_id, logo_uri);
   };
 }
 
@@ -108,6 +123,8 @@ function checkMetadata({ oidc }: KoaContextWithOIDC, metadata: ClientMetadata): 
   if (wrong) throw invalid(`${wrong[0]}: ${translator('en')(wrong[1])}`);
   if ([metadata.grant_types ?? []].flat().some((type) => !grant_types.includes(type)))
     throw invalid(`grant_types can only contain ${grant_types.join(', ')}`);
+  if ([metadata.response_types ?? []].flat().some((type) => !response_types.includes(type)))
+    throw invalid(`response_types can only contain ${response_types.join(', ')}`);
   // Never without a list: the engine lets a client that has none ask for everything.
   metadata.scope ??= scopes.join(' ');
   if (typeof metadata.scope === 'string' && metadata.scope.split(' ').some((scope) => !scopes.includes(scope)))
@@ -170,7 +187,7 @@ function refuseOurAddress({ url }: Pick<Config, 'url'>) {
  * has us call is on the open network: hosts on private ones that the operator confirmed are not for it, nor those to come.
  */
 export function refusePrivateHosts({ private_hosts }: Pick<Config, 'private_hosts'>) {
-  const confirmed = new Set(private_hosts.map((host) => host.toLowerCase().replace(/:\d+$/, '')));
+  const isOpen = onOpenNetwork({ private_hosts });
   return (
     ctx: KoaContextWithOIDC | undefined,
     key: string,
@@ -182,10 +199,15 @@ export function refusePrivateHosts({ private_hosts }: Pick<Config, 'private_host
     for (const name of called) {
       const address = metadata[name];
       const url = typeof address === 'string' ? URL.parse(address) : null;
-      if (url && (url.protocol !== 'https:' || isPrivate(url.hostname, confirmed)))
-        throw invalid(`${name} must be an https address that everybody can reach`);
+      if (url && !isOpen(url)) throw invalid(`${name} must be an https address that everybody can reach`);
     }
   };
+}
+
+/** Whether an address that nobody of ours has looked at may be called: by https, and on the open network. */
+export function onOpenNetwork({ private_hosts }: Pick<Config, 'private_hosts'>): (url: URL) => boolean {
+  const confirmed = new Set(private_hosts.map((host) => host.toLowerCase().replace(/:\d+$/, '')));
+  return (url) => url.protocol === 'https:' && !isPrivate(url.hostname, confirmed);
 }
 
 // Names are looked up when they are called (outbound.ts).

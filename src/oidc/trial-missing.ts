@@ -4,7 +4,7 @@ import type { Provider } from 'oidc-provider';
 import { findApplicationOfClient } from '../applications/application.ts';
 import type { Database } from '../database.ts';
 import type { TrialRequest } from '../trials.ts';
-import { claimsByScope } from './claims.ts';
+import { claimsByScope, listBrought, mayAskFor } from './claims.ts';
 import type { Client } from './clients.ts';
 import { engineSteps } from './internals.ts';
 
@@ -29,7 +29,7 @@ export type MissingReason =
   | 'not_granted'
   /** Without the scope openid there is neither an ID token nor userinfo. */
   | 'no_openid'
-  /** A claim asked for by name is told only together with its scope. */
+  /** A claim asked for by name is told only to a client that is registered for its scope. */
   | 'no_scope'
   /** The client is not registered as one that needs a directorate. */
   | 'no_directorate'
@@ -72,7 +72,7 @@ export async function listMissing(
     .filter((scope) => !granted.includes(scope))
     .map((scope) => ({ scope, because: whyNotGranted(provider, client, scope, came.request) }));
   const claims = await listEmptyClaims(db, client, granted, came);
-  const named = listUntold(provider, granted, came).filter((one) => !claims.some(({ claim }) => claim === one.claim));
+  const named = listUntold(provider, client, came).filter((one) => !claims.some(({ claim }) => claim === one.claim));
   const acr_values = words(came.request.acr_values);
   const is_reached = acr_values.length === 0 || !came.id_token || acr_values.includes(String(came.id_token.acr));
   return [...scopes, ...claims, ...named, ...(is_reached ? [] : [{ claim: 'acr', because: 'not_reached' as const }])];
@@ -107,15 +107,17 @@ async function listEmptyClaims(db: Database, client: Client, granted: string[], 
   const told = { ...came.id_token, ...came.userinfo };
   const missing = telling.flatMap((scope) =>
     claimsByScope[scope as keyof typeof claimsByScope]
-      .flatMap((claim) => lacking(claim, told[claim]))
+      .flatMap((claim) => lacking(client, claim, told[claim]))
       .map((claim) => ({ scope, claim, because: 'empty' as MissingReason })),
   );
   return Promise.all(missing.map(async (one) => ({ ...one, because: await whyEmpty(db, client, one.claim) })));
 }
 
 /** The names of a claim that did not come, or of those parts of it that did not. */
-function lacking(claim: string, value: unknown): string[] {
+function lacking(client: Client, claim: string, value: unknown): string[] {
   if (value === undefined) return [claim];
+  // In the other shape it has other parts, and which of them are held is no news.
+  if (claim === 'organization' && client.claim_shape === 'insw') return [];
   const held = Object.keys(Object(value));
   return (parts[claim] ?? []).filter((part) => !held.includes(part)).map((part) => `${claim}.${part}`);
 }
@@ -127,7 +129,7 @@ async function whyEmpty(db: Database, client: Client, claim: string): Promise<Mi
 }
 
 /** The claims asked for by name that did not come where they were asked for. */
-function listUntold(provider: Provider, granted: string[], came: Came): Missing[] {
+function listUntold(provider: Provider, client: Client, came: Came): Missing[] {
   const { id_token, userinfo } = came.request.claims ?? {};
   const places = [
     { asked: id_token, told: came.id_token },
@@ -136,13 +138,13 @@ function listUntold(provider: Provider, granted: string[], came: Came): Missing[
   const names = places.flatMap(({ asked, told }) =>
     told ? Object.keys(asked ?? {}).filter((claim) => told[claim] === undefined) : [],
   );
-  return [...new Set(names)].map((claim) => ({ claim, because: whyUntold(provider, granted, claim) }));
+  return [...new Set(names)].map((claim) => ({ claim, because: whyUntold(provider, client, claim) }));
 }
 
-function whyUntold(provider: Provider, granted: string[], claim: string): MissingReason {
+function whyUntold(provider: Provider, client: Client, claim: string): MissingReason {
   if (!engineSteps(provider).claims.has(claim)) return 'unknown';
-  const scopes = Object.entries(claimsByScope).flatMap(([scope, claims]) => (claims.includes(claim) ? [scope] : []));
-  return scopes.length === 0 || scopes.some((scope) => granted.includes(scope)) ? 'empty' : 'no_scope';
+  const is_personal = listBrought(Object.keys(claimsByScope)).includes(claim);
+  return is_personal && !mayAskFor(client, claim) ? 'no_scope' : 'empty';
 }
 
 function words(text: string | undefined): string[] {

@@ -4,7 +4,7 @@ import type Router from '@koa/router';
 import type { Context } from 'koa';
 import type { PasswordStore } from '../accounts/password-change.ts';
 import type { Database } from '../database.ts';
-import { setLanguage } from '../http/guard.ts';
+import { followUiLocales } from '../http/language.ts';
 import type { CheckStore } from '../human-check/mail-code.ts';
 import type { LinkStore } from '../links/link.ts';
 import type { RecoveryStore } from '../recovery/recovery.ts';
@@ -112,7 +112,7 @@ async function visit(
   const uid = String(ctx.params.uid);
   const interaction = await store.engine.findInteraction(ctx);
   if (!interaction || interaction.uid !== uid) return showOver(ctx, store, uid);
-  takeLanguage(ctx, interaction);
+  followUiLocales(ctx, interaction.params.ui_locales);
   const client = await store.engine.findClient(String(interaction.params.client_id), ctx.state.language);
   const prompt = prompts.find((candidate) => candidate.name === interaction.prompt.name);
   if (!client || !prompt) return showOver(ctx, store, uid);
@@ -132,14 +132,6 @@ async function visit(
     finish: goOn,
     abandon: () => goOn({ error: 'access_denied', error_description: 'the person went back to the application' }),
   });
-}
-
-/** The application's `ui_locales` decide, until the person chooses a language (OpenID Connect Core 3.1.2.1). */
-function takeLanguage(ctx: Context, interaction: Interaction): void {
-  if (ctx.cookies.get('gapura_lang')) return;
-  const wanted = String(interaction.params.ui_locales ?? '').split(' ');
-  const language = wanted.map((locale) => locale.slice(0, 2).toLowerCase()).find((tag) => tag === 'id' || tag === 'en');
-  if (language === 'id' || language === 'en') setLanguage(ctx, language);
 }
 
 /** A page that is no longer valid: what happened, and a way on. Never a dead end (DESIGN 9). */

@@ -1,4 +1,4 @@
-/** The first steps of every request: whose address, which host, which language, and what no page of ours would send. */
+/** The first steps of every request: whose address, which host, and what no page of ours would send. */
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Middleware } from '../../src/http/guard.ts';
@@ -11,7 +11,6 @@ const tell: Middleware = (ctx) => {
     href: ctx.href,
     host: ctx.host,
     secure: ctx.secure,
-    language: ctx.state.language,
     url: ctx.url,
     headers: ctx.req.headers,
   };
@@ -132,52 +131,6 @@ describe('host and scheme', () => {
 
   test('do not matter for probes', async () => {
     expect((await app.send(get('/healthz', [], '10.1.2.3:3000'))).status).toBe(200);
-  });
-});
-
-describe('language', () => {
-  test('is Indonesian, or what the cookie says', async () => {
-    expect(JSON.parse((await app.send(get('/'))).body).language).toBe('id');
-    expect(JSON.parse((await app.send(get('/', ['Cookie: gapura_lang=en']))).body).language).toBe('en');
-    expect(JSON.parse((await app.send(get('/', ['Cookie: gapura_lang=__proto__']))).body).language).toBe('id');
-  });
-
-  test('is chosen by ?lang=, which leaves the address', async () => {
-    const { status, headers, cookies } = await app.send(get('/recovery?a=1&lang=en&b=%26'));
-    expect(status).toBe(303);
-    expect(headers.location).toBe('http://sso.test:3000/recovery?a=1&b=%26');
-    expect(cookies.join()).toMatch(/^gapura_lang=en; path=\/; expires=[^;]+; samesite=lax; httponly$/i);
-  });
-
-  test.each(['//evil.example/%2e%2e?lang=en', '/\\evil.example?lang=en', '///evil.example?lang=en'])(
-    'does not lead %s to another host',
-    async (path) => {
-      const { headers, status } = await app.send(get(path));
-      if (status === 303) expect(new URL(headers.location ?? '').host).toBe('sso.test:3000');
-      else expect(status).toBeGreaterThanOrEqual(400);
-    },
-  );
-
-  test("is chosen on the engine's pages, and no parameter of an application gets lost", async () => {
-    const { status, headers } = await app.send(get('/connect/auth?scope=openid+email&lang=en&state=a%2Fb%26'));
-    expect(status).toBe(303);
-    const { pathname, searchParams } = new URL(headers.location ?? '');
-    expect([pathname, [...searchParams]]).toEqual([
-      '/connect/auth',
-      [
-        ['scope', 'openid email'],
-        ['state', 'a/b&'],
-      ],
-    ]);
-  });
-
-  test("leaves the engine's addresses for programs alone", async () => {
-    expect((await app.send(get('/connect/userinfo?lang=en'))).status).toBe(200);
-  });
-
-  test('is set for a form without losing the form', async () => {
-    const { status, body, cookies } = await app.send(post('/recovery?lang=en'));
-    expect([status, JSON.parse(body).language, cookies.length]).toEqual([200, 'en', 1]);
   });
 });
 

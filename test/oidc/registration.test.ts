@@ -335,6 +335,8 @@ describe('what is ours', () => {
     form_action_origins: [],
     api_role: null,
     fapi: false,
+    claim_shape: 'standard',
+    private_hosts: [],
     active: true,
   };
 
@@ -399,7 +401,9 @@ describe('what is ours', () => {
         code_challenge_method: 'S256',
       });
       const answer = await newHttpVisitor(gapura.url).get(`/connect/auth?${query}`, { follow: false });
-      expect(answer.headers.get('location')).toContain('error=invalid_scope');
+      // On a page of ours: nobody is led to an unchecked client unasked (held-error.ts).
+      expect([answer.status, answer.headers.get('location')]).toEqual([400, null]);
+      expect(answer.body).toMatch(/href="[^"]*error=invalid_scope/);
     },
   );
 });
@@ -419,6 +423,7 @@ describe('metadata', () => {
     ],
     ['a script as its page', { client_uri: 'javascript:alert(1)' }, 'invalid_client_metadata'],
     ['http where login begins', { initiate_login_uri: 'http://pendatang.contoh.example/' }, 'invalid_client_metadata'],
+    ['http of this machine there', { initiate_login_uri: 'http://localhost:4999/masuk' }, 'invalid_client_metadata'],
     ['a grant that is not for it', { grant_types: ['client_credentials'] }, 'invalid_client_metadata'],
     ['the password grant', { grant_types: ['authorization_code', 'password'] }, 'invalid_client_metadata'],
     ['the implicit response', { response_types: ['token'] }, 'invalid_client_metadata'],
@@ -445,6 +450,17 @@ describe('metadata', () => {
     const { token } = await issue();
     expect(await ask('POST', path, { token, body: ours })).toMatchObject(refused);
     expect(await change(await register(), ours)).toMatchObject(refused);
+  });
+
+  test('has no ID token sent by the browser', async () => {
+    for (const response_types of [['code id_token'], ['code', 'id_token code'], ['id_token'], ['code token']]) {
+      const { token } = await issue();
+      const asked = { ...metadata, response_types };
+      expect(await ask('POST', path, { token, body: asked })).toMatchObject({
+        status: 400,
+        body: { error: 'invalid_client_metadata' },
+      });
+    }
   });
 
   test('gets offline_access only with the refresh tokens that make something of it', async () => {
@@ -544,6 +560,18 @@ describe('a client that manages itself', () => {
     const { client_secret: _secret, ...rest } = client;
     expect(body).toEqual(rest);
     expect(await read(client)).toMatchObject({ status: 200 });
+  });
+
+  test('is told where it begins a sign-in, at first, when it reads and when it changes that', async () => {
+    const initiate_login_uri = 'https://pendatang.contoh.example/masuk?dari=gapura';
+    const client = await register({ initiate_login_uri });
+    expect(client).toMatchObject({ initiate_login_uri });
+    const { body } = await read(client);
+    expect(body).toMatchObject({ initiate_login_uri });
+    const other = 'https://pendatang.contoh.example/masuk-lagi';
+    const changed = await change(client, { ...metadata, initiate_login_uri: other }, tokenOf(body) ?? tokenOf(client));
+    expect(changed).toMatchObject({ status: 200, body: { initiate_login_uri: other } });
+    expect((await read(changed.body)).body).toMatchObject({ initiate_login_uri: other });
   });
 
   test('changes itself with a token that is new each time', async () => {

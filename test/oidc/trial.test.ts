@@ -325,12 +325,22 @@ describe('what is missing is told with its reason', () => {
         { scope: 'profile', claim: 'fax_number', because: 'empty' },
         { scope: 'directorate', claim: 'directorate', because: 'no_directorate' },
         { scope: 'linked_account', claim: 'linked_account', because: 'no_application' },
-        { claim: 'address', because: 'no_scope' },
+        { claim: 'address', because: 'empty' },
         { claim: 'ramalan', because: 'unknown' },
       ]),
     );
     expect(missing.map(({ claim }) => claim)).not.toContain('email');
     expect(missing.map(({ claim }) => claim)).not.toContain('auth_time');
+  });
+
+  test('by name, for a client that is not registered for the scope', async () => {
+    await registerClient(gapura, 'sempit', { metadata: { scope: 'openid profile' } });
+    const claims = { userinfo: { address: null, name: null, profile: null } };
+    const { missing } = await tryOut('sempit', { scope: 'openid', claims });
+    expect(missing).toEqual([
+      { claim: 'address', because: 'no_scope' },
+      { claim: 'profile', because: 'no_scope' },
+    ]);
   });
 
   test('down to the parts of a claim', async () => {

@@ -8,7 +8,8 @@ import type { Consents } from './tables.ts';
 export type Consent = Selectable<Consents>;
 
 /** A consent as its owner sees it, with the names of the application in both languages. */
-export interface ShownConsent extends Pick<Consent, 'id' | 'scopes' | 'claims' | 'given_at' | 'updated_at'> {
+export interface ShownConsent
+  extends Pick<Consent, 'id' | 'scopes' | 'claims' | 'api_access' | 'given_at' | 'updated_at'> {
   client_id: string;
   client_name: string | null;
   agency_name: string | null;
@@ -21,6 +22,8 @@ export interface GivenConsent {
   client_id: string;
   scopes: string[];
   claims: string[];
+  /** APIs by their identifiers, and scopes there as `<identifier> <scope>`. */
+  api_access?: string[];
   declined: string[];
   request: AuditRequest | undefined;
 }
@@ -36,21 +39,24 @@ export async function findConsent(db: Database, account_id: string, client_id: s
 
 /** Adds to what a client is allowed and takes away what was declined. What changes nothing is neither written nor told. */
 export async function giveConsent(tx: Transaction, given: GivenConsent): Promise<void> {
-  const { account_id, client_id, scopes, claims, declined, request } = given;
+  const { account_id, client_id, scopes, claims, api_access = [], declined, request } = given;
   const { rows } = await sql<{ version: number }>`
-    INSERT INTO consents AS c (account_id, client_id, scopes, claims)
-    VALUES (${account_id}, ${client_id}, ${scopes}::text[], ${claims}::text[])
+    INSERT INTO consents AS c (account_id, client_id, scopes, claims, api_access)
+    VALUES (${account_id}, ${client_id}, ${scopes}::text[], ${claims}::text[], ${api_access}::text[])
     ON CONFLICT (account_id, client_id) DO UPDATE SET
       scopes = ARRAY(SELECT scope FROM unnest(c.scopes || excluded.scopes) AS scope
         WHERE scope <> ALL (${declined}::text[]) GROUP BY scope),
       claims = ARRAY(SELECT DISTINCT unnest(c.claims || excluded.claims)),
+      api_access = ARRAY(SELECT DISTINCT unnest(c.api_access || excluded.api_access)),
       version = c.version + 1,
       updated_at = gapura_now()
-    WHERE NOT c.scopes @> excluded.scopes OR NOT c.claims @> excluded.claims OR c.scopes && ${declined}::text[]
+    WHERE NOT c.scopes @> excluded.scopes OR NOT c.claims @> excluded.claims
+      OR NOT c.api_access @> excluded.api_access OR c.scopes && ${declined}::text[]
     RETURNING version`.execute(tx);
   const [written] = rows;
   if (!written) return;
-  const detail = { scopes: scopes.join(' '), claims: claims.join(' '), version: written.version };
+  const apis = api_access.length > 0 ? { api_access: api_access.join(', ') } : {};
+  const detail = { scopes: scopes.join(' '), claims: claims.join(' '), ...apis, version: written.version };
   await record(tx, { kind: 'consent_given', account_id, client_id, detail, request });
 }
 
@@ -77,6 +83,7 @@ export async function listConsents(db: Database, account_id: string): Promise<Sh
       'c.client_id',
       'c.scopes',
       'c.claims',
+      'c.api_access',
       'c.given_at',
       'c.updated_at',
       sql<string | null>`l.metadata ->> 'client_name'`.as('client_name'),

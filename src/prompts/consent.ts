@@ -2,9 +2,11 @@
 
 import { z } from 'zod';
 import { findAccount } from '../accounts/store.ts';
+import type { Database } from '../database.ts';
 import { readForm } from '../http/form.ts';
 import type { Translate } from '../i18n/messages.ts';
 import { policy } from '../policy/policy.ts';
+import { listApis, nameApi } from '../resource-servers/resource-server.ts';
 import { page } from '../views.ts';
 import type { Prompt, Visit } from './prompt.ts';
 
@@ -13,9 +15,12 @@ export interface ConsentQuestion {
   scopes: string[];
   /** Asked for by name, and brought by none of the scopes. */
   claims: string[];
+  /** APIs by their identifiers, and scopes there as `<identifier> <scope>`. */
+  api_access: string[];
   /** What of it was allowed before. */
   known_scopes: string[];
   known_claims: string[];
+  known_access: string[];
   /** Nobody can tell which program will get the answer, so every request is asked about. */
   is_unproven: boolean;
   /** The host, or a native application's own name, that the answer goes to. */
@@ -27,6 +32,7 @@ export interface ConsentAnswer {
   account_id: string;
   scopes: string[];
   claims: string[];
+  api_access: string[];
 }
 
 const form = z.object({
@@ -36,6 +42,8 @@ const form = z.object({
 });
 
 const offline = 'offline_access';
+
+const no_access = { api_access: [], known_access: [] };
 
 /** The scopes and claims there are words for, in the order of a page. */
 const scopes = [
@@ -83,6 +91,7 @@ export const consentPrompt: Prompt = {
       account_id: interaction.session?.accountId ?? '',
       scopes: asked.scopes.filter((scope) => scope !== offline || is_offline),
       claims: asked.claims,
+      api_access: asked.api_access,
     };
     await visit.finish({ consent: answer });
   },
@@ -99,8 +108,36 @@ export function describeAccess(t: Translate, asked: { scopes: string[]; claims: 
   ];
 }
 
+/** An API as pages tell of it: its name, and what may be done there in words. */
+export interface DescribedApi {
+  name: string;
+  scopes: string[];
+}
+
+/** The APIs that are named among what is asked or allowed; one that was removed meanwhile is not there. */
+export function findApis(db: Database, api_access: string[]) {
+  return listApis(db, [...new Set(api_access.map((one) => one.split(' ')[0] ?? ''))]);
+}
+
+/** What may be done at which of these APIs, in words a person understands. */
+export function describeApis(
+  apis: Awaited<ReturnType<typeof findApis>>,
+  language: 'id' | 'en',
+  api_access: string[],
+): DescribedApi[] {
+  return apis
+    .filter(({ identifier }) => api_access.some((one) => one.split(' ')[0] === identifier))
+    .map((api) => ({
+      name: nameApi(api, language),
+      scopes: api.scopes
+        .filter(({ name }) => api_access.includes(`${api.identifier} ${name}`))
+        .map((scope) => scope[`text_${language}`]),
+    }));
+}
+
 function questionOf({ interaction }: Visit): ConsentQuestion {
-  return interaction.prompt.details?.consent as ConsentQuestion;
+  // One that was asked by the release before knows of no API.
+  return { ...no_access, ...(interaction.prompt.details?.consent as ConsentQuestion) };
 }
 
 /** Never fewer than it may last. */
@@ -121,18 +158,22 @@ async function show(visit: Visit, is_offline: boolean, error?: string): Promise<
     claims: asked.claims.filter((claim) => !asked.known_claims.includes(claim)),
   };
   const known = { scopes: told.filter(knows), claims: asked.known_claims };
+  const apis = await findApis(store.db, asked.api_access);
+  const fresh_access = asked.api_access.filter((one) => !asked.known_access.includes(one));
   page(ctx, 'prompts/consent', {
     client: client.asking,
     action,
     person: { full_name: account?.full_name ?? '', username: account?.username ?? '' },
     fresh: describeAccess(t, fresh),
     known: describeAccess(t, known),
+    fresh_apis: describeApis(apis, ctx.state.language, fresh_access),
+    known_apis: describeApis(apis, ctx.state.language, asked.known_access),
     offers_offline: asked.scopes.includes(offline),
     is_offline,
     is_unchecked: client.is_unchecked,
     is_unproven: asked.is_unproven,
     returns_to: asked.returns_to,
-    days: days(policy('session.absolute')),
+    days: days(policy('session.remembered_absolute')),
     offline_days: days(policy('grant.lifetime')),
     error,
   });

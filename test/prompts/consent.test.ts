@@ -124,7 +124,7 @@ describe('the question', () => {
     expect(words).toContain('Aplikasi luar meminta izin untuk mengetahui data Anda, Budi Contoh Santoso (budi).');
     for (const scope of ['bahwa Anda telah masuk', 'nama lengkap, nama pengguna', 'alamat email', 'NPWP, NIB'])
       expect(words).toContain(scope);
-    expect(words).toMatch(/Izin ini kami ingat sampai Anda mencabutnya\..*paling lama 7 hari setiap kali masuk/);
+    expect(words).toMatch(/Izin ini kami ingat sampai Anda mencabutnya\..*paling lama 30 hari setiap kali masuk/);
     expect(words).toContain('Jawaban dikirim ke luar.localhost:4999.');
     expect(words).not.toMatch(/tidak hadir|Belum ada yang memeriksa|berjalan di perangkat|Sudah Anda izinkan/);
     for (const address of Object.values(documents)) expect(page?.body).toContain(`<a href="${address}">`);

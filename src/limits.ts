@@ -48,6 +48,10 @@ const limits = {
   link_trial: { free: 20, first_wait: 60, longest_wait: 3600, forget: 3600, forget_from: 'first' },
   // Clients that register themselves: failures of one address, with tokens that nobody issued or words that are refused.
   registration_address: { free: 30, first_wait: 60, longest_wait: 3600, forget: 3600, forget_from: 'first' },
+  // Proofs that fail in the name of one client, from one address; one that is right always counts.
+  client_failure: { free: 100, first_wait: 30, longest_wait: 3600, forget: 3600, forget_from: 'first' },
+  // Codes that no device shows, typed from one address.
+  device_code: { free: 20, first_wait: 60, longest_wait: 3600, forget: 3600, forget_from: 'first' },
   // Codes by mail in place of a picture: to one name, and asked for from one address.
   human_check_mail_name: { free: 5, first_wait: 60, longest_wait: 3600, forget: 86_400, forget_from: 'last' },
   human_check_mail_address: { free: 20, first_wait: 60, longest_wait: 3600, forget: 3600, forget_from: 'first' },
@@ -102,7 +106,7 @@ export interface Limits {
   giveBack(db: Database, name: LimitName, key: LimitKey, tries: number): Promise<void>;
 }
 
-/** Opens the counters with the configured secret; after a change of the secret all of them begin anew. */
+/** Opens the counters with the secret that hashes their names. */
 export function openLimits(secret: Secret): Limits {
   const hash_key = deriveKey(secret, 'limits');
   const hash = (name: LimitName, key: LimitKey) =>

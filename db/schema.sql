@@ -136,8 +136,10 @@ CREATE TABLE agencies (
   active boolean NOT NULL DEFAULT true,
   version integer NOT NULL DEFAULT 1,
   updated_at timestamp with time zone NOT NULL DEFAULT gapura_now(),
+  mail_domains text[] NOT NULL DEFAULT '{}'::text[],
   CONSTRAINT agencies_pkey PRIMARY KEY (code),
-  CONSTRAINT agencies_code_check CHECK ((code ~ '^[A-Z0-9-]{2,20}$'::text))
+  CONSTRAINT agencies_code_check CHECK ((code ~ '^[A-Z0-9-]{2,20}$'::text)),
+  CONSTRAINT agencies_mail_domains_check CHECK ((cardinality(mail_domains) <= 20))
 );
 CREATE TRIGGER agencies_version BEFORE UPDATE ON agencies FOR EACH ROW WHEN (old.* IS DISTINCT FROM new.*) EXECUTE FUNCTION bump_version();
 
@@ -327,12 +329,22 @@ CREATE TABLE clients (
   disabled_by uuid,
   disabled_because text,
   authorized_at timestamp with time zone,
+  pkce_required boolean NOT NULL DEFAULT true,
+  refresh_rotation text NOT NULL DEFAULT 'rotate'::text,
+  refresh_grace integer NOT NULL DEFAULT 0,
+  claim_shape text NOT NULL DEFAULT 'standard'::text,
+  private_hosts text[] NOT NULL DEFAULT '{}'::text[],
   CONSTRAINT clients_pkey PRIMARY KEY (id),
   CONSTRAINT clients_agency_code_fkey FOREIGN KEY (agency_code) REFERENCES agencies(code),
   CONSTRAINT clients_disabled_by_fkey FOREIGN KEY (disabled_by) REFERENCES accounts(id),
   CONSTRAINT clients_api_role_check CHECK ((api_role = ANY (ARRAY['administrator'::text, 'agency_officer'::text]))),
+  CONSTRAINT clients_claim_shape_check CHECK ((claim_shape = ANY (ARRAY['standard'::text, 'insw'::text]))),
   CONSTRAINT clients_disabled CHECK (((disabled_at IS NULL) OR (NOT active))),
+  CONSTRAINT clients_dynamic_hosts CHECK (((origin <> 'dynamic'::text) OR (private_hosts = '{}'::text[]))),
+  CONSTRAINT clients_dynamic_pkce CHECK (((origin <> 'dynamic'::text) OR pkce_required)),
   CONSTRAINT clients_origin_check CHECK ((origin = ANY (ARRAY['own'::text, 'console'::text, 'dynamic'::text, 'submission'::text]))),
+  CONSTRAINT clients_refresh_grace_check CHECK (((refresh_grace >= 0) AND (refresh_grace <= 60))),
+  CONSTRAINT clients_refresh_rotation_check CHECK ((refresh_rotation = ANY (ARRAY['rotate'::text, 'keep'::text]))),
   CONSTRAINT clients_untrusted CHECK (((origin <> 'dynamic'::text) OR ((NOT first_party) AND (api_role IS NULL))))
 );
 CREATE INDEX clients_agency ON public.clients USING btree (agency_code) WHERE (agency_code IS NOT NULL);
@@ -348,6 +360,7 @@ CREATE TABLE consents (
   version integer NOT NULL DEFAULT 1,
   given_at timestamp with time zone NOT NULL DEFAULT gapura_now(),
   updated_at timestamp with time zone NOT NULL DEFAULT gapura_now(),
+  api_access text[] NOT NULL DEFAULT '{}'::text[],
   CONSTRAINT consents_pkey PRIMARY KEY (id),
   CONSTRAINT consents_account_id_client_id_key UNIQUE (account_id, client_id),
   CONSTRAINT consents_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE,
@@ -534,8 +547,14 @@ CREATE TABLE oidc_sessions (
   authorizations jsonb NOT NULL DEFAULT '{}'::jsonb,
   created_at timestamp with time zone NOT NULL DEFAULT gapura_now(),
   expires_at timestamp with time zone NOT NULL,
+  remembered boolean NOT NULL DEFAULT false,
+  user_agent text,
+  network text,
+  seen_at timestamp with time zone NOT NULL DEFAULT gapura_now(),
   CONSTRAINT oidc_sessions_pkey PRIMARY KEY (uid),
-  CONSTRAINT oidc_sessions_id_hash_key UNIQUE (id_hash)
+  CONSTRAINT oidc_sessions_id_hash_key UNIQUE (id_hash),
+  CONSTRAINT oidc_sessions_network_check CHECK ((length(network) <= 60)),
+  CONSTRAINT oidc_sessions_user_agent_check CHECK ((length(user_agent) <= 300))
 );
 CREATE INDEX oidc_sessions_account ON public.oidc_sessions USING btree (account_id) WHERE (account_id IS NOT NULL);
 CREATE INDEX oidc_sessions_expiry ON public.oidc_sessions USING btree (expires_at);
@@ -559,8 +578,10 @@ CREATE TABLE organisations (
   created_at timestamp with time zone NOT NULL DEFAULT gapura_now(),
   updated_at timestamp with time zone NOT NULL DEFAULT gapura_now(),
   version integer NOT NULL DEFAULT 1,
+  mail_domains text[] NOT NULL DEFAULT '{}'::text[],
   CONSTRAINT organisations_pkey PRIMARY KEY (id),
   CONSTRAINT organisations_npwp_key UNIQUE (npwp),
+  CONSTRAINT organisations_mail_domains_check CHECK ((cardinality(mail_domains) <= 20)),
   CONSTRAINT organisations_nib_check CHECK ((nib ~ '^[0-9]{13}$'::text)),
   CONSTRAINT organisations_nitku_check CHECK ((nitku ~ '^[0-9]{22}$'::text)),
   CONSTRAINT organisations_npwp_check CHECK ((npwp ~ '^[0-9]{16}$'::text))
@@ -688,6 +709,55 @@ CREATE TABLE removed_clients (
   CONSTRAINT removed_clients_pkey PRIMARY KEY (client_id)
 );
 
+CREATE TABLE removed_resource_servers (
+  identifier text NOT NULL,
+  removed_at timestamp with time zone NOT NULL DEFAULT gapura_now(),
+  CONSTRAINT removed_resource_servers_pkey PRIMARY KEY (identifier)
+);
+
+CREATE TABLE resource_grants (
+  resource_server_id uuid NOT NULL,
+  client_id text NOT NULL,
+  scopes text[] NOT NULL,
+  for_itself boolean NOT NULL,
+  for_people boolean NOT NULL,
+  CONSTRAINT resource_grants_pkey PRIMARY KEY (resource_server_id, client_id),
+  CONSTRAINT resource_grants_client_id_fkey FOREIGN KEY (client_id) REFERENCES clients(id) ON DELETE CASCADE,
+  CONSTRAINT resource_grants_resource_server_id_fkey FOREIGN KEY (resource_server_id) REFERENCES resource_servers(id) ON DELETE CASCADE,
+  CONSTRAINT resource_grants_check CHECK ((for_itself OR for_people))
+);
+CREATE INDEX resource_grants_client ON public.resource_grants USING btree (client_id);
+
+CREATE TABLE resource_servers (
+  id uuid NOT NULL DEFAULT gen_random_uuid(),
+  identifier text NOT NULL,
+  name text NOT NULL,
+  name_en text,
+  agency_code text NOT NULL,
+  scopes jsonb NOT NULL DEFAULT '[]'::jsonb,
+  token_format text NOT NULL,
+  token_lifetime integer NOT NULL,
+  signing_alg text NOT NULL,
+  client_id text,
+  active boolean NOT NULL DEFAULT true,
+  version integer NOT NULL DEFAULT 1,
+  updated_at timestamp with time zone NOT NULL DEFAULT gapura_now(),
+  CONSTRAINT resource_servers_pkey PRIMARY KEY (id),
+  CONSTRAINT resource_servers_identifier_key UNIQUE (identifier),
+  CONSTRAINT resource_servers_agency_code_fkey FOREIGN KEY (agency_code) REFERENCES agencies(code),
+  CONSTRAINT resource_servers_client_id_fkey FOREIGN KEY (client_id) REFERENCES clients(id) ON DELETE SET NULL,
+  CONSTRAINT resource_servers_check CHECK (((token_lifetime >= 30) AND (token_lifetime <=
+CASE token_format
+    WHEN 'jwt'::text THEN 300
+    ELSE 3600
+END))),
+  CONSTRAINT resource_servers_signing_alg_check CHECK ((signing_alg = ANY (ARRAY['ES256'::text, 'PS256'::text, 'EdDSA'::text, 'RS256'::text]))),
+  CONSTRAINT resource_servers_token_format_check CHECK ((token_format = ANY (ARRAY['jwt'::text, 'opaque'::text])))
+);
+CREATE INDEX resource_servers_client ON public.resource_servers USING btree (client_id);
+CREATE INDEX resource_servers_name ON public.resource_servers USING btree (lower(name), id);
+CREATE TRIGGER resource_servers_version BEFORE UPDATE ON resource_servers FOR EACH ROW WHEN (old.* IS DISTINCT FROM new.*) EXECUTE FUNCTION bump_version();
+
 CREATE TABLE role_assignments (
   id uuid NOT NULL DEFAULT gen_random_uuid(),
   account_id uuid NOT NULL,
@@ -708,6 +778,13 @@ CREATE INDEX role_assignments_agency ON public.role_assignments USING btree (age
 CREATE INDEX role_assignments_granted ON public.role_assignments USING btree (granted_at, id);
 CREATE INDEX role_assignments_organisation ON public.role_assignments USING btree (organisation_id) WHERE (organisation_id IS NOT NULL);
 CREATE INDEX role_assignments_staff ON public.role_assignments USING btree (role) WHERE (role <> ALL (ARRAY['trader'::text, 'company_administrator'::text]));
+
+CREATE TABLE root_secrets (
+  sealed_with text NOT NULL,
+  sealed text NOT NULL,
+  sealed_at timestamp with time zone NOT NULL DEFAULT gapura_now(),
+  CONSTRAINT root_secrets_pkey PRIMARY KEY (sealed_with)
+);
 
 CREATE TABLE schema_migrations (
   name text NOT NULL,
@@ -743,7 +820,20 @@ CREATE TABLE signing_keys (
   CONSTRAINT signing_keys_pkey PRIMARY KEY (kid),
   CONSTRAINT signing_keys_state_check CHECK ((state = ANY (ARRAY['next'::text, 'current'::text, 'retired'::text])))
 );
+CREATE TRIGGER signing_keys_changed AFTER INSERT OR DELETE OR UPDATE ON signing_keys FOR EACH STATEMENT EXECUTE FUNCTION note_change('signing_keys');
 CREATE UNIQUE INDEX signing_keys_current ON public.signing_keys USING btree (alg) WHERE (state = 'current'::text);
+CREATE UNIQUE INDEX signing_keys_next ON public.signing_keys USING btree (alg) WHERE (state = 'next'::text);
+
+CREATE TABLE token_exchanges (
+  source_id uuid NOT NULL,
+  target_id uuid NOT NULL,
+  scopes text[] NOT NULL,
+  CONSTRAINT token_exchanges_pkey PRIMARY KEY (source_id, target_id),
+  CONSTRAINT token_exchanges_source_id_fkey FOREIGN KEY (source_id) REFERENCES resource_servers(id) ON DELETE CASCADE,
+  CONSTRAINT token_exchanges_target_id_fkey FOREIGN KEY (target_id) REFERENCES resource_servers(id) ON DELETE CASCADE,
+  CONSTRAINT token_exchanges_check CHECK ((source_id <> target_id))
+);
+CREATE INDEX token_exchanges_target ON public.token_exchanges USING btree (target_id);
 
 CREATE TABLE topics (
   name text NOT NULL,

@@ -33,6 +33,9 @@ export const role_places: Record<Role, 'agency' | 'organisation' | 'everywhere'>
 /** People who work for the gateway or an agency; only an administrator changes their accounts. */
 export const staff_roles: readonly Role[] = ['agency_officer', 'service_desk', 'administrator', 'auditor'];
 
+/** Whose sessions are kept on no device: more than their own account hangs on them. */
+export const unremembered_roles: readonly Role[] = roles.filter((role) => role !== 'trader');
+
 /** How far a permission reaches: over everything, or over what belongs to the place where the role is held. */
 type Extent = 'everything' | 'own';
 
@@ -81,8 +84,12 @@ export const permissions = {
   'roles:write': { administrator: 'everything', agency_officer: 'own', company_administrator: 'own' },
   'policies:read': { administrator: 'everything', auditor: 'everything' },
   'policies:write': { administrator: 'everything' },
+  'resource-servers:read': owners,
+  'resource-servers:write': { administrator: 'everything' },
   'initial-access-tokens:read': { administrator: 'everything', auditor: 'everything' },
   'initial-access-tokens:write': { administrator: 'everything' },
+  'signing-keys:read': { administrator: 'everything', auditor: 'everything' },
+  'signing-keys:write': { administrator: 'everything' },
   'mails:read': { administrator: 'everything', auditor: 'everything', service_desk: 'everything' },
   'mails:write': { administrator: 'everything', service_desk: 'everything' },
   'approvals:read': { ...readers, service_desk: 'everything', company_administrator: 'own' },

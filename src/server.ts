@@ -2,7 +2,6 @@
 
 import Router from '@koa/router';
 import Koa from 'koa';
-import mount from 'koa-mount';
 import { sql } from 'kysely';
 import type { Logger } from 'pino';
 import { openInvitations } from './accounts/invitation.ts';
@@ -18,33 +17,38 @@ import { type Database, isSchemaCurrent, openDatabase } from './database.ts';
 import { type Outbox, openMail } from './delivery/outbox.ts';
 import { serveAssets } from './http/assets.ts';
 import { catchErrors } from './http/errors.ts';
-import { chooseLanguage, openRequest, pinHost, refuseCrossSite, refuseOddRequests } from './http/guard.ts';
+import { openRequest, pinHost, refuseCrossSite, refuseOddRequests } from './http/guard.ts';
 import { setHeaders } from './http/headers.ts';
+import { chooseLanguage } from './http/language.ts';
 import { answerOperators, measureRequests, showHashQueue, showJobs } from './http/ops.ts';
 import { openChecks } from './human-check/mail-code.ts';
 import { mountPictures } from './human-check/page.ts';
 import { countJobs, type Jobs, openJobs } from './jobs.ts';
 import { type Limits, openLimits } from './limits.ts';
 import { type LinkStore, verifiers as own_verifiers, type Verifiers } from './links/link.ts';
-import { describeClient } from './oidc/clients.ts';
+import { slowFailures } from './oidc/client-failures.ts';
+import { slowGuesses } from './oidc/device.ts';
 import { showEngineError } from './oidc/error-page.ts';
-import { showForwardPage } from './oidc/forward-page.ts';
+import { mountEngine } from './oidc/mount.ts';
+import { fetchOfEngine } from './oidc/private-hosts.ts';
 import { createEngine, type RunningEngine } from './oidc/provider.ts';
+import { keepRegisteredLogo } from './oidc/registered-logo.ts';
 import { guardRegistration } from './oidc/registration.ts';
-import { findSession, findSignedIn } from './oidc/session.ts';
+import { createRequestSigner } from './oidc/request-signer.ts';
+import { findSignedIn } from './oidc/session.ts';
 import { liftSession } from './oidc/session-store.ts';
-import { createRequestSigner, hasSigningKeys, loadSigningKeys } from './oidc/signing-keys.ts';
-import { endGrantsOf } from './oidc/store.ts';
+import { hasSigningKeys, type KeySet } from './oidc/signing-keys.ts';
 import { createOutbound, type Outbound } from './outbound.ts';
 import { listRoles } from './permissions.ts';
 import { openPolicies } from './policy/policy.ts';
 import { mountNotices } from './portal/notices.ts';
 import { mountPortal, portal_client } from './portal/portal.ts';
 import { mountPrompts } from './prompts/prompt.ts';
-import { tellOfBrowser } from './recovery/notices.ts';
+import { tellOfBrowser, tellOfPassword } from './recovery/notices.ts';
 import { openRecoveries, type RecoveryStore } from './recovery/recovery.ts';
+import { openRootSecrets } from './root-secrets.ts';
 import { openSignIns } from './sign-in.ts';
-import { mountDesk } from './surfaces.ts';
+import { mountDesk, viewOfPortal } from './surfaces.ts';
 import { page } from './views.ts';
 
 /** Everything of a running node but its listening socket. */
@@ -66,19 +70,21 @@ export class OldSchema extends Error {}
 
 /**
  * Opens database and queues, makes the engine and the app.
- * @throws OldSchema when `migrate` has not run; what pg throws when the database cannot be reached
+ * @throws OldSchema when `migrate` has not run; UnknownSecret when no configured secret fits; what pg throws when the
+ * database cannot be reached
  */
 export async function openGapura(
-  config: Config,
+  settings: Config,
   log: Logger,
   { works = false, verifiers = own_verifiers }: { works?: boolean; verifiers?: Verifiers } = {},
 ): Promise<Gapura> {
-  const db = openDatabase(config.database_url.reveal(), { max: config.database_pool });
-  let policies: Watch | undefined;
+  const db = openDatabase(settings.database_url.reveal(), { max: settings.database_pool });
+  const watches: Watch[] = [];
   try {
     if (!(await isSchemaCurrent(db)))
       throw new OldSchema('The database has no schema of this release: run `gapura migrate` first.');
-    policies = await openPolicies(db, config, log);
+    const config = await openRootSecrets(db, settings);
+    watches.push(await openPolicies(db, config, log));
     const jobs = await openJobs(config, { works, log });
     const clients = openClients(db, config);
     const outbound = createOutbound({ private_hosts: config.private_hosts });
@@ -88,20 +94,22 @@ export async function openGapura(
       db,
       jobs,
       clients,
-      fetch: outbound.asFetch(),
+      log,
+      fetch: fetchOfEngine(outbound),
       renderError: (ctx, error) => showEngineError(ctx, error, engine.prompts),
     });
+    watches.push(engine.keys);
     await prepareHashing();
     showHashQueue(countHashes);
     showJobs(() => countJobs(jobs));
     const limits = openLimits(config.secrets[0] as Secret);
-    const links = await openLinks(config, db, jobs, limits, outbound, verifiers);
+    const links = openLinks(config, db, jobs, limits, outbound, verifiers, engine.keys);
     const recoveries = await openRecoveries({ db, jobs, limits }, config);
     const app = createApp({ config, log, db, jobs, clients, engine }, limits, links, recoveries);
-    const parts = { db, jobs, mail, outbound, policies };
+    const parts = { db, jobs, mail, outbound, watches };
     return { config, log, db, jobs, clients, engine, mail, app, close: () => close(parts) };
   } catch (error) {
-    await policies?.close();
+    await Promise.all(watches.map((watch) => watch.close()));
     await db.destroy();
     throw error;
   }
@@ -112,24 +120,25 @@ async function close({
   jobs,
   mail,
   outbound,
-  policies,
-}: Pick<Gapura, 'db' | 'jobs' | 'mail'> & { outbound: Outbound; policies: Watch }): Promise<void> {
+  watches,
+}: Pick<Gapura, 'db' | 'jobs' | 'mail'> & { outbound: Outbound; watches: Watch[] }): Promise<void> {
   await jobs.stop();
-  await policies.close();
+  await Promise.all(watches.map((watch) => watch.close()));
   mail.channel.close();
   await outbound.close();
   await db.destroy();
 }
 
 /** What linking user names needs; it says who it is by a signature, and reaches applications by the one way out. */
-async function openLinks(
+function openLinks(
   config: Config,
   db: Database,
   jobs: Jobs,
   limits: Limits,
   { call }: Outbound,
   verifiers: Verifiers,
-): Promise<LinkStore> {
+  signing_keys: KeySet,
+): LinkStore {
   const keys = deriveKeys(config.secrets, 'application settings');
   return {
     db,
@@ -142,7 +151,7 @@ async function openLinks(
     support: `${config.support_name}, ${config.support_email}`,
     tools: {
       call,
-      signRequest: createRequestSigner(config.issuer, await loadSigningKeys(db, config)),
+      signRequest: createRequestSigner(config.issuer, signing_keys),
       unseal: (sealed) => open(keys, sealed, 'applications.verifier_settings'),
     },
   };
@@ -183,8 +192,10 @@ function createApp(
   app.use(serveLogos(db));
 
   const router = new Router();
-  const { support } = links;
-  const passwords: PasswordStore = { db, jobs, limits, support, keepSession: liftSession };
+  const passwords: PasswordStore = {
+    ...{ db, limits, keepSession: liftSession },
+    tellOfPassword: tellOfPassword(recoveries),
+  };
   router.get('/', async (ctx) => {
     const person = await findSignedIn(provider, ctx, portal_client);
     page(ctx, 'start', person ? { signed_in: await describePerson(db, person.account_id) } : {});
@@ -202,22 +213,15 @@ function createApp(
     passwords,
     recoveries,
     checks,
-    findSignedIn: (ctx) => findSignedIn(provider, ctx, portal_client),
-    findSession: (ctx) => findSession(provider, ctx),
-    endGrantsOf,
     clients,
-    validateClient: async (metadata) => {
-      await provider.Client.validate(metadata as never);
-    },
-    findClient: async (id) => {
-      const client = await provider.Client.find(id);
-      return client && describeClient(client, 'id');
-    },
+    ...viewOfPortal(engine),
   });
   mountDesk(router, { config, db, jobs, clients, links, engine });
   app.use(router.routes()).use(router.allowedMethods());
-  app.use(guardRegistration({ db, limits }));
-  app.use(mountEngine(provider));
+  app.use(guardRegistration({ db, limits, keepLogo: keepRegisteredLogo(db, links.tools, config) }));
+  app.use(slowFailures({ db, limits }));
+  app.use(slowGuesses({ db, limits }));
+  app.use(mountEngine(provider, config));
   return app;
 }
 
@@ -233,18 +237,3 @@ async function describePerson(db: Database, account_id: string): Promise<{ ident
 }
 
 const isAnswering = async (db: Database) => (await sql`SELECT`.execute(db)).rows.length === 1;
-
-/** The engine under the issuer's path, and RFC 8414's address of its metadata, where the path stands at the end (section 3.1). */
-function mountEngine(provider: RunningEngine['provider']): Koa.Middleware {
-  const mounted = mount('/connect', provider as unknown as Koa);
-  return async (ctx, next) => {
-    if (ctx.path === '/.well-known/oauth-authorization-server/connect') {
-      ctx.path = '/connect/.well-known/oauth-authorization-server';
-      ctx.req.url = ctx.url;
-    }
-    // It resumes by its cookie alone; of a query there it would read what the request never was, and fail over it.
-    if (/^\/connect\/auth\/[^/]+$/.test(ctx.path)) ctx.querystring = '';
-    await mounted(ctx, next);
-    await showForwardPage(ctx);
-  };
-}

@@ -1,4 +1,4 @@
-/** The surfaces of people and programs who run the house, put on the router: the console and the interface. */
+/** The surfaces put on the router that people and programs who run the house use, and the engine as each surface sees it. */
 
 import type Router from '@koa/router';
 import { mountApi } from './admin/api.ts';
@@ -11,12 +11,14 @@ import type { Database } from './database.ts';
 import type { Jobs } from './jobs.ts';
 import type { LinkStore } from './links/link.ts';
 import { findBearer } from './oidc/bearer.ts';
+import { describeClient } from './oidc/clients.ts';
 import { issueInitialAccessToken } from './oidc/initial-tokens.ts';
 import type { RunningEngine } from './oidc/provider.ts';
-import { findSignedIn } from './oidc/session.ts';
+import { findSession, findSignedIn, leaveBrowser, renewSession } from './oidc/session.ts';
 import { endSession } from './oidc/session-store.ts';
-import { endGrantsOfClient, endRegistrationTokens } from './oidc/store.ts';
+import { endGrantsOf, endGrantsOfClient, endRegistrationTokens } from './oidc/store.ts';
 import { beginTrial, finishTrial } from './oidc/trial.ts';
+import { type PortalEngine, portal_client } from './portal/portal.ts';
 import { recovered_acr } from './recovery/reset.ts';
 import { findTrial } from './trials.ts';
 
@@ -47,6 +49,25 @@ export function mountDesk(router: Router, { engine, ...parts }: Parts): void {
     findBearer: (raw) => findBearer(provider, raw),
     findClientRole: (id) => findApiRole(parts.clients, id),
   });
+}
+
+/** The engine as the portal sees it. */
+export function viewOfPortal({ provider, records }: RunningEngine): PortalEngine {
+  return {
+    findSignedIn: (ctx) => findSignedIn(provider, ctx, portal_client),
+    findSession: (ctx) => findSession(provider, ctx),
+    endGrantsOf,
+    endSession: (tx, uid, owner) => endSession({ ...records, db: tx }, uid, 'owner', owner),
+    renewSession: (ctx) => renewSession(provider, ctx),
+    leaveBrowser: (ctx) => leaveBrowser(provider, ctx),
+    validateClient: async (metadata) => {
+      await provider.Client.validate(metadata as never);
+    },
+    findClient: async (id) => {
+      const client = await provider.Client.find(id);
+      return client && describeClient(client, 'id');
+    },
+  };
 }
 
 /** The engine as the console sees it. */

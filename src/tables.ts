@@ -30,7 +30,12 @@ export interface Tables {
   pairwise_subjects: PairwiseSubjects;
   initial_access_tokens: InitialAccessTokens;
   signing_keys: SigningKeys;
+  root_secrets: RootSecrets;
   consents: Consents;
+  resource_servers: ResourceServers;
+  removed_resource_servers: RemovedResourceServers;
+  resource_grants: ResourceGrants;
+  token_exchanges: TokenExchanges;
   applications: Applications;
   links: Links;
   link_holders: LinkHolders;
@@ -73,6 +78,7 @@ export interface Agencies {
   code: string;
   name: string;
   name_en: string;
+  mail_domains: Generated<string[]>;
   active: Generated<boolean>;
   version: Generated<number>;
   updated_at: Timestamp;
@@ -113,6 +119,7 @@ export interface Organisations {
   phone_number: string | null;
   fax_number: string | null;
   department: string | null;
+  mail_domains: Generated<string[]>;
   time_zone: Generated<string>;
   active: Generated<boolean>;
   version: Generated<number>;
@@ -223,6 +230,11 @@ export interface Clients {
   origin: Generated<'own' | 'console' | 'dynamic' | 'submission'>;
   api_role: 'administrator' | 'agency_officer' | null;
   fapi: Generated<boolean>;
+  pkce_required: Generated<boolean>;
+  refresh_rotation: Generated<'rotate' | 'keep'>;
+  refresh_grace: Generated<number>;
+  claim_shape: Generated<'standard' | 'insw'>;
+  private_hosts: Generated<string[]>;
   disabled_at: Date | null;
   disabled_by: string | null;
   disabled_because: string | null;
@@ -287,9 +299,59 @@ export interface Consents {
   client_id: string;
   scopes: string[];
   claims: string[];
+  api_access: Generated<string[]>;
   version: Generated<number>;
   given_at: Timestamp;
   updated_at: Timestamp;
+}
+
+// resource-servers/resource-server.ts
+
+/** What may be allowed at an API, in words for the people who allow it. */
+export interface ApiScope {
+  name: string;
+  text_id: string;
+  text_en: string;
+}
+
+export interface ResourceServers {
+  id: Generated<string>;
+  identifier: string;
+  name: string;
+  name_en: string | null;
+  agency_code: string;
+  scopes: ColumnType<ApiScope[], string | undefined, string>;
+  token_format: 'jwt' | 'opaque';
+  /** Seconds. */
+  token_lifetime: number;
+  signing_alg: 'ES256' | 'PS256' | 'EdDSA' | 'RS256';
+  client_id: string | null;
+  active: Generated<boolean>;
+  version: Generated<number>;
+  updated_at: Timestamp;
+}
+
+export interface RemovedResourceServers {
+  identifier: string;
+  removed_at: Timestamp;
+}
+
+// resource-servers/grants.ts
+
+export interface ResourceGrants {
+  resource_server_id: string;
+  client_id: string;
+  scopes: string[];
+  for_itself: boolean;
+  for_people: boolean;
+}
+
+// resource-servers/exchanges.ts
+
+export interface TokenExchanges {
+  source_id: string;
+  target_id: string;
+  scopes: string[];
 }
 
 // trials.ts
@@ -404,6 +466,10 @@ export interface OidcSessions {
   authorizations: Json<Record<string, Authorization>>;
   created_at: Timestamp;
   expires_at: Date;
+  remembered: Generated<boolean>;
+  user_agent: string | null;
+  network: string | null;
+  seen_at: Timestamp;
 }
 
 /** What a session knows of one opened client; `accepted_at` (seconds) is set once every prompt was answered. */
@@ -444,6 +510,14 @@ export interface SigningKeys {
   created_at: Timestamp;
   current_at: Date | null;
   retired_at: Date | null;
+}
+
+// root-secrets.ts
+
+export interface RootSecrets {
+  sealed_with: string;
+  sealed: string;
+  sealed_at: Timestamp;
 }
 
 // proofs.ts

@@ -43,7 +43,8 @@ const header = (current: string) => ({
 const login = {
   client,
   action: '/interaction/u1',
-  values: { identifier: '' },
+  values: { identifier: '', remember: false },
+  offers_remembering: true,
   errors: {},
   registration_href: '/registration?client_id=e-bpom',
   recovery_href: '/recovery?client_id=e-bpom',
@@ -228,7 +229,8 @@ const recovering = {
   errors: {},
   back: { href: '/', label: 'Kembali' },
 };
-const sending = { recovery: 'r1', name: 'budi', masks: ['bud****'], minutes: 10, errors: {}, back: '/portal' };
+const back = { href: '/portal', label: 'Kembali' };
+const sending = { recovery: 'r1', name: 'budi', masks: ['bud****'], minutes: 10, errors: {}, back, again: '/recovery' };
 const typing = { ...sending, sends_left: 10, entries_left: 9, resend_in: 40 };
 const renewal = {
   client,
@@ -251,6 +253,8 @@ const consenting = {
   person: { full_name: 'Budi Santoso', username: 'budi' },
   fresh: ['alamat email'],
   known: [],
+  fresh_apis: [],
+  known_apis: [],
   offers_offline: false,
   is_offline: true,
   is_unchecked: false,
@@ -259,10 +263,41 @@ const consenting = {
   days: 7,
   offline_days: 30,
 };
-const consent = { id: 'c1', name: 'Luar', agency: 'BPOM', access: ['alamat email'], since: '1 Januari 2026' };
+const api = { name: 'API Stok', scopes: ['membaca stok barang'] };
+const consent = {
+  id: 'c1',
+  name: 'Luar',
+  agency: 'BPOM',
+  access: ['alamat email'],
+  apis: [api],
+  since: '1 Januari 2026',
+};
+const access = { ...consent, used: '3 Januari 2026', is_away: true };
 const consents = {
   header: header('consents'),
-  consents: [consent, { ...consent, id: 'c2', changed: '2 Januari 2026' }],
+  said: 'Izin dicabut.',
+  consents: [consent, { ...access, id: 'c2', changed: '2 Januari 2026' }],
+  accesses: [
+    { ...access, id: 'satu' },
+    { ...access, id: 'dua', agency: undefined, is_away: false },
+  ],
+};
+const own_session = {
+  uid: 'u1',
+  device: 'Chrome di Windows',
+  network: '192.0.2.0/24',
+  is_own: true,
+  is_remembered: true,
+  begun: '1 Jan 2026, 08.00 WIB',
+  seen: '2 Jan 2026, 08.00 WIB',
+  applications: ['e-BPOM', 'CargoLink'],
+};
+const sessions = {
+  header: header('sessions'),
+  said: undefined,
+  sessions: [own_session],
+  others: 0,
+  hidden: 0,
 };
 
 const desk = {
@@ -444,6 +479,15 @@ const samples: [view: string, state: string, data: object][] = [
       ],
     },
   ],
+  ['oidc/held', 'a link', { client, host: 'contoh.example', error: 'invalid_scope', request_id: 'r1', href: '/a' }],
+  [
+    'oidc/held',
+    'a form',
+    {
+      ...{ client, host: 'contoh.example', error: 'invalid_scope', request_id: 'r1' },
+      form: { action: 'https://contoh.example/', fields: [{ name: 'error', value: 'invalid_scope' }] },
+    },
+  ],
   ['prompts/link', 'fresh', linking],
   ['prompts/link', 'for a directorate', { ...linking, directorate: 'Pangan', links: [{ username: 'user_lain' }] }],
   ['prompts/link', 'refused', { ...linking, values: { username: 'user_bpom' }, errors: { form: 'salah' } }],
@@ -453,6 +497,7 @@ const samples: [view: string, state: string, data: object][] = [
   ['prompts/link', 'refused there', { ...linking, is_redirect: true, errors: { form: 'tunggu' } }],
   ['prompts/consent', 'fresh', consenting],
   ['prompts/consent', 'of more', { ...consenting, known: ['nama'], offers_offline: true }],
+  ['prompts/consent', 'of an API', { ...consenting, fresh_apis: [api], known_apis: [{ ...api, scopes: [] }] }],
   ['prompts/consent', 'of nothing new', { ...consenting, fresh: [], known: ['nama'] }],
   ['prompts/consent', 'refused', { ...consenting, offers_offline: true, is_offline: false, error: 'pilih' }],
   ['prompts/consent', 'of a stranger', { ...consenting, is_unchecked: true, is_unproven: true, returns_to: '' }],
@@ -500,7 +545,7 @@ const samples: [view: string, state: string, data: object][] = [
   [
     'portal/credentials',
     'with addresses',
-    { ...credentials, said: 'Sudah dikirim', addresses: [proven, pending], can_add: false },
+    { ...credentials, said_of_addresses: 'Sudah dikirim', addresses: [proven, pending], can_add: false },
   ],
   ['portal/credentials', 'wrong code', { ...credentials, addresses: [{ ...pending, error: 'tidak sesuai' }] }],
   [
@@ -523,8 +568,20 @@ const samples: [view: string, state: string, data: object][] = [
     'refused',
     { ...invitation, broken: ['upper'], errors: { new_password: 'huruf besar', confirm_password: 'ulangi' } },
   ],
-  ['portal/consents', 'of two', { ...consents, was_removed: true }],
-  ['portal/consents', 'empty', { ...consents, consents: [] }],
+  ['portal/consents', 'of each kind', consents],
+  ['portal/consents', 'empty', { ...consents, said: undefined, consents: [], accesses: [] }],
+  ['portal/sessions', 'of one', sessions],
+  [
+    'portal/sessions',
+    'of several',
+    {
+      ...sessions,
+      said: 'Sesi diakhiri.',
+      sessions: [own_session, { ...own_session, is_own: false, is_remembered: false, network: null, applications: [] }],
+      others: 60,
+      hidden: 11,
+    },
+  ],
   ['portal/registration', '', { back: ways[0] }],
   ['portal/recover', 'fresh', recovering],
   ['portal/recover', 'refused', { ...recovering, errors: { username: 'isi', form: 'tunggu' } }],
@@ -571,6 +628,11 @@ const samples: [view: string, state: string, data: object][] = [
   ],
   ['oidc/sign-out', 'of a client', { client, account, form_action: '/c', xsrf: 'x1', applications: ['e-BPOM'] }],
   ['oidc/sign-out', 'of nobody', { account: { identifier: '' }, form_action: '/c', xsrf: 'x1', applications: [] }],
+  ['oidc/device', 'empty', { xsrf: 'x1', value: '' }],
+  ['oidc/device', 'refused', { xsrf: 'x1', value: 'BCDF', error: 'tidak dikenal' }],
+  ['oidc/device-confirm', 'of somebody', { client, is_unchecked: true, user_code: 'BCDF-GHJK', xsrf: 'x1' }],
+  ['oidc/device-end', 'well', { client, is_done: true, ways }],
+  ['oidc/device-end', 'refused', { is_done: false, ways }],
   ['oidc/signed-out', 'of one', { client, ways }],
   ['oidc/signed-out', 'of all', { ways }],
 ];

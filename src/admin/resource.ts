@@ -10,6 +10,7 @@ import type { Jobs } from '../jobs.ts';
 import type { LinkStore } from '../links/link.ts';
 import type { Asked, TrialBeginning, TrialOutcome } from '../oidc/trial.ts';
 import type { Permission, Reach, RoleAssignment } from '../permissions.ts';
+import type { FourEyesKey } from '../policy/keys.ts';
 import { accounts } from './resources/accounts.ts';
 import { agencies } from './resources/agencies.ts';
 import { applications } from './resources/applications.ts';
@@ -23,7 +24,9 @@ import { mails } from './resources/mails.ts';
 import { memberships } from './resources/memberships.ts';
 import { organisations } from './resources/organisations.ts';
 import { policies } from './resources/policies.ts';
+import { resourceServers } from './resources/resource-servers.ts';
 import { roles } from './resources/roles.ts';
+import { signingKeys } from './resources/signing-keys.ts';
 import { submissions } from './resources/submissions.ts';
 
 /** A row as it is told: names as in SQL, JSON's types but for times, which are Dates. */
@@ -141,10 +144,7 @@ export interface Operation {
   /** Where the entry will belong; must be there for `create`, and for a change that can move it. */
   place?(tx: Transaction, input: Record<string, unknown>, entry: Entry | undefined): Promise<Place>;
   /** The policy (a switch) under which it needs a second person, if it does for this input. */
-  four_eyes?(
-    entry: Entry | undefined,
-    input: Record<string, unknown>,
-  ): 'four_eyes.role' | 'four_eyes.client_address' | 'four_eyes.administrator_unlock' | undefined;
+  four_eyes?(entry: Entry | undefined, input: Record<string, unknown>): FourEyesKey | undefined;
   /** What speaks against it at once, by field: told before a second person is asked, who is judged in turn. */
   judge?(
     tx: Transaction,
@@ -240,8 +240,10 @@ export const resources: readonly Resource[] = [
   links,
   clients,
   submissions,
+  resourceServers,
   initialAccessTokens,
   policies,
+  signingKeys,
   mails,
   approvals,
   audit,

@@ -2,6 +2,7 @@
 
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { findClientMetadata } from '../clients/engine-client.ts';
+import { deviceAdapter } from './device-codes.ts';
 import { dynamicClients, grantAdapter } from './dynamic-clients.ts';
 import { findInitialAccessToken } from './initial-tokens.ts';
 import { sessionAdapter } from './session-store.ts';
@@ -13,6 +14,7 @@ export function createAdapter(store: RecordStore, model: string): Adapter {
   if (model === 'Client') return clientAdapter(store);
   if (model === 'InitialAccessToken') return { ...unwritten, find: (id) => findInitialAccessToken(store, id) };
   if (model === 'Grant') return grantAdapter(store);
+  if (model === 'DeviceCode') return deviceAdapter(store);
   return recordAdapter(store, model);
 }
 

@@ -2,29 +2,36 @@
 
 import type { Context } from 'koa';
 import type { Configuration, KoaContextWithOIDC } from 'oidc-provider';
+import { content_algorithms, encryption_algorithms, response_types } from '../clients/choices.ts';
 import { ownMetadata, spokenMetadata } from '../clients/engine-client.ts';
-import { content_algorithms, encryption_algorithms } from '../clients/metadata.ts';
-import { nowSeconds } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { deriveKey, deriveKeys, type Secret } from '../crypto.ts';
 import { api_scopes } from '../permissions.ts';
 import { policy } from '../policy/policy.ts';
-import { recovered_acr } from '../recovery/reset.ts';
 import { type TrialStore, trial_lifetime } from '../trials.ts';
-import { claimsByScope, collectClaims } from './claims.ts';
+import { engineClaims, findPerson } from './account.ts';
+import { authMethods, boundMetadata, mutualTls, refuseUnbound } from './certificates.ts';
+import { claimsByScope } from './claims.ts';
 import { acceptAssertion } from './client-secrets.ts';
+import type { Client } from './clients.ts';
+import { needsNonce } from './clock-skew.ts';
+import { device_flow } from './device.ts';
 import { directorateOf, grantLifetime, loadExistingGrant } from './grant.ts';
 import { runningTrial } from './internals.ts';
 import { nameBySector } from './pairwise.ts';
 import type { EngineParts } from './provider.ts';
-import { questions } from './questions.ts';
+import { acr_values, questions } from './questions.ts';
 import { checkBesideEngine, registration_token_lifetime, registrationFeatures } from './registration.ts';
+import { completeJwt, findResource, mayIntrospect, tellSignIn } from './resources.ts';
 import { askSignOut, showSignedOut } from './session.ts';
+import { refreshLifetime, sessionLifetime } from './session-life.ts';
 import { admitTrial } from './trial-entry.ts';
 
 // Answers are encrypted to keys of the client; with its secret they could be only if the secret were kept in clear. Requests
 // are not encrypted to us: what is pushed needs no further cover.
 const encryption: NonNullable<Configuration['enabledJWA']> = {
+  authorizationEncryptionAlgValues: [...encryption_algorithms],
+  authorizationEncryptionEncValues: [...content_algorithms],
   idTokenEncryptionAlgValues: [...encryption_algorithms],
   idTokenEncryptionEncValues: [...content_algorithms],
   introspectionEncryptionAlgValues: [...encryption_algorithms],
@@ -38,9 +45,10 @@ const encryption: NonNullable<Configuration['enabledJWA']> = {
 /** The engine's whole configuration but keys and adapter. */
 export function configure({ config, db, clients, fetch, renderError }: EngineParts, trials: TrialStore): Configuration {
   return {
-    acrValues: ['urn:gapura:acr:password', recovered_acr],
+    acrValues: acr_values,
     assertJwtClientAuthClaimsAndHeader: acceptAssertion(clients),
-    claims: claimsByScope,
+    claims: engineClaims,
+    clientAuthMethods: authMethods(config),
     clientDefaults: { response_types: ['code'], grant_types: ['authorization_code'] },
     // Applications that run in the browser call from the origins they return to.
     clientBasedCORS: (_ctx, origin, client) =>
@@ -49,38 +57,43 @@ export function configure({ config, db, clients, fetch, renderError }: EnginePar
     cookies: cookies(config),
     discovery: { service_documentation: `${config.url}/`, ui_locales_supported: ['id', 'en'] },
     enabledJWA: encryption,
-    extraClientMetadata: { properties: [...ownMetadata, ...spokenMetadata], validator: checkBesideEngine(config) },
+    extraClientMetadata: {
+      properties: [...ownMetadata, ...spokenMetadata, ...boundMetadata(config)],
+      validator: both(checkBesideEngine(config), refuseUnbound(config)),
+    },
     extraTokenClaims: (ctx, token) =>
-      'scope' in token && hasScope(token.scope, 'directorate') ? tellDirectorate(ctx) : undefined,
+      tellSignIn(ctx, token) ??
+      ('scope' in token && hasScope(token.scope, 'directorate') ? tellDirectorate(ctx) : undefined),
     features: {
       devInteractions: { enabled: false },
       backchannelLogout: { enabled: true },
       claimsParameter: { enabled: true },
       clientCredentials: { enabled: true },
-      dPoP: { enabled: true, nonceSecret: deriveKey(config.secrets[0] as Secret, 'dpop nonces') },
+      deviceFlow: device_flow,
+      dPoP: {
+        enabled: true,
+        requireNonce: needsNonce,
+        nonceSecret: deriveKey(config.secrets[0] as Secret, 'dpop nonces'),
+      },
       encryption: { enabled: true },
       // Client by client: the engine asks for what the profile wants of a request, our rules for what it wants of a client.
       fapi: { enabled: true, profile: (_ctx, client) => (client?.fapi === true ? '2.0' : undefined) },
-      // A client may ask about its own tokens; resource servers come with their registration.
-      introspection: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
+      introspection: { enabled: true, allowedPolicy: mayIntrospect(db) },
       jwtIntrospection: { enabled: true },
+      jwtResponseModes: { enabled: true },
       jwtUserinfo: { enabled: true },
+      mTLS: mutualTls(config),
       pushedAuthorizationRequests: { enabled: true },
       requestObjects: { enabled: true },
+      resourceIndicators: { enabled: true, getResourceServerInfo: findResource(db) },
       // A client may revoke what is its own; anybody else's token is no concern of it (RFC 7009 section 2.1).
       revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
       rpInitiatedLogout: { enabled: true, logoutSource: askSignOut(db), postLogoutSuccessSource: showSignedOut },
       ...registrationFeatures,
     },
     fetch,
-    findAccount: (ctx, account_id) => ({
-      accountId: account_id,
-      claims: (use, scope, asked) =>
-        collectClaims(db, account_id, new Set(scope.split(' ').filter((one) => isTold(use, one, asked))), {
-          client_id: ctx.oidc.client?.clientId,
-          directorate: directorateOf(ctx),
-        }) as Promise<{ sub: string }>,
-    }),
+    formats: { customizers: { jwt: completeJwt(config) } },
+    findAccount: findPerson(db),
     interactions: { policy: questions(db), url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
     // A client registered for refresh tokens gets them also without offline_access: they end with the session then.
     issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
@@ -89,14 +102,17 @@ export function configure({ config, db, clients, fetch, renderError }: EnginePar
       return loadExistingGrant(db, ctx);
     },
     pairwiseIdentifier: nameBySector(db),
-    pkce: { required: () => true },
+    pkce: { required: (_ctx, client) => mustProveCode(client) },
     renderError: (ctx, _out, error) => renderError(ctx as unknown as Context, error),
-    responseTypes: ['code', 'none'],
+    responseTypes: [...response_types],
     // Bound to a key, its own or the one by which a FAPI 2.0 client proves itself, a refresh token is no use to a thief and must
-    // not rotate (5.3.2.1 there); all others do (RFC 9700 4.14).
-    rotateRefreshToken: ({ oidc }) => oidc.client?.fapi !== true && !oidc.entities.RefreshToken?.isSenderConstrained(),
+    // not rotate (5.3.2.1 there); all others do (RFC 9700 4.14), unless a client that proves itself cannot cope with it.
+    rotateRefreshToken: ({ oidc: { client, entities } }) =>
+      client?.fapi !== true && client?.refresh_rotation !== 'keep' && !entities.RefreshToken?.isSenderConstrained(),
     routes: {
       authorization: '/auth',
+      code_verification: '/device',
+      device_authorization: '/device/auth',
       end_session: '/session/end',
       introspection: '/introspection',
       jwks: '/jwks',
@@ -109,30 +125,23 @@ export function configure({ config, db, clients, fetch, renderError }: EnginePar
     scopes: [...Object.keys(claimsByScope), 'offline_access', ...api_scopes],
     subjectTypes: ['public', 'pairwise'],
     ttl: {
-      AccessToken: 900,
+      AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? 900,
       AuthorizationCode: 60,
-      ClientCredentials: 600,
+      ClientCredentials: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? 600,
       Grant: () => (runningTrial() ? trial_lifetime : grantLifetime()),
       IdToken: 3600,
       Interaction: () => policy('interaction.lifetime'),
-      RefreshToken: () => policy('session.absolute'),
+      RefreshToken: (_ctx, token) => refreshLifetime(token),
       RegistrationAccessToken: registration_token_lifetime,
-      Session: (_ctx, session) => sessionLifetime(session.loginTs),
+      Session: (_ctx, session) => sessionLifetime(session),
     },
   };
 }
 
-/** Seconds until a session ends if it is not used again: the idle limit, cut by what is left of the absolute one. */
-function sessionLifetime(signed_in_at: number | undefined): number {
-  const idle = policy('session.idle');
-  if (signed_in_at === undefined) return Math.min(idle, policy('interaction.lifetime'));
-  return Math.max(1, Math.min(idle, signed_in_at + policy('session.absolute') - nowSeconds()));
-}
-
-function cookies({ secrets, secure }: Config): NonNullable<Configuration['cookies']> {
+function cookies({ cookie_secrets, secure }: Config): NonNullable<Configuration['cookies']> {
   const shared = { httpOnly: true, sameSite: 'lax', signed: true, overwrite: true } as const;
   return {
-    keys: deriveKeys(secrets, 'cookies').map((key) => key.toString('base64url')),
+    keys: deriveKeys(cookie_secrets, 'cookies').map((key) => key.toString('base64url')),
     long: shared,
     short: shared,
     names: {
@@ -144,14 +153,24 @@ function cookies({ secrets, secure }: Config): NonNullable<Configuration['cookie
   };
 }
 
+type CheckMetadata = ReturnType<typeof checkBesideEngine>;
+
+function both(one: CheckMetadata, other: CheckMetadata): CheckMetadata {
+  return (...told) => {
+    one(...told);
+    other(...told);
+  };
+}
+
+/** An application that keeps no secret, or that nobody has looked at, never chooses for itself (RFC 9700 section 2.1.1). */
+function mustProveCode(client: Client): boolean {
+  if (client.clientAuthMethod === 'none' || client.applicationType === 'native' || client.fapi === true) return true;
+  return client.origin === 'dynamic' ? policy('clients.dynamic_pkce') : client.pkce_required !== false;
+}
+
 function tellDirectorate(ctx: KoaContextWithOIDC) {
   const directorate = directorateOf(ctx);
   return directorate && { directorate: { agency: directorate.agency, code: directorate.code, name: directorate.name } };
-}
-
-/** An ID token carries few claims unless the request asks for more by name; what it does not carry need not be read. */
-function isTold(use: string, scope: string, asked: object | undefined): boolean {
-  return use !== 'id_token' || Object.keys(asked ?? {}).length > 0 || ['directorate', 'linked_account'].includes(scope);
 }
 
 function hasScope(scope: string | undefined, wanted: string): boolean {

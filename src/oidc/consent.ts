@@ -4,14 +4,17 @@ import type { KoaContextWithOIDC } from 'oidc-provider';
 import { type Consent, findConsent, giveConsent } from '../consents.ts';
 import { type Database, inTransaction } from '../database.ts';
 import type { ConsentAnswer, ConsentQuestion } from '../prompts/consent.ts';
-import { claimsByScope } from './claims.ts';
+import { listBrought, mayAskFor } from './claims.ts';
 import type { Client } from './clients.ts';
 import { requestOfEngine } from './internals.ts';
+import { listAskedAccess, readAccess } from './resources.ts';
 
 /** How far a grant may reach in this request; `consent` is the row that allows it, where one is needed. */
 export interface Allowance {
   scopes: string[];
   claims: string[];
+  /** APIs, and scopes there (resources.ts). */
+  api_access: string[];
   /** Asked for and not allowed: what the person has just unticked. */
   declined: string[];
   consent?: Consent;
@@ -21,6 +24,7 @@ export interface Allowance {
 export interface HeldGrant {
   getOIDCScope(): string;
   getOIDCClaims(): string[];
+  getResourceScope(identifier: string): string;
 }
 
 // They tell of the sign-in and not of the person, and the engine grants them to everybody.
@@ -45,7 +49,9 @@ export function mustAskConsent(ctx: KoaContextWithOIDC): boolean {
  * A program on the person's own device has no secret, and any other could claim its address: an own scheme or loopback
  * (RFC 8252 section 8.6). An https address that it has claimed is its own.
  */
-function isUnproven({ oidc: { client, params } }: KoaContextWithOIDC): boolean {
+function isUnproven({ oidc: { client, params, route } }: KoaContextWithOIDC): boolean {
+  // Whatever asked for a code may say that it is this client (RFC 8628 section 5.5).
+  if (route === 'code_verification' || route === 'device_resume') return true;
   if (params?.response_type === 'none') return false;
   const address = URL.parse(String(params?.redirect_uri));
   const is_web = address?.protocol === 'https:' || (address?.protocol === 'http:' && !isLoopback(address.hostname));
@@ -67,12 +73,13 @@ export async function rememberConsent(db: Database, ctx: KoaContextWithOIDC): Pr
   const { client, session } = ctx.oidc;
   const answer = answerOf(ctx);
   if (!answer || !client || !session?.accountId || isFirstParty(client)) return;
-  const { scopes, claims } = asked(ctx);
+  const { scopes, claims, api_access } = asked(ctx);
   const given = {
     account_id: session.accountId,
     client_id: client.clientId,
     scopes: scopes.filter((scope) => answer.scopes.includes(scope)),
     claims: claims.filter((claim) => answer.claims.includes(claim)),
+    api_access: api_access.filter((one) => answer.api_access.includes(one)),
     declined: scopes.filter((scope) => scope === offline && !answer.scopes.includes(scope)),
     request: requestOfEngine()?.sent_by,
   };
@@ -97,6 +104,7 @@ export async function decideConsent(
   const allowance: Allowance = {
     scopes: wanted.scopes.filter((scope) => !declined.includes(scope)),
     claims: [...requestParamClaims],
+    api_access: wanted.api_access,
     declined,
   };
   if (!client || isFirstParty(client)) return allowance;
@@ -108,7 +116,7 @@ export async function decideConsent(
     allowance.declined = wanted.scopes.filter((scope) => scope === offline);
     allowance.scopes = allowance.scopes.filter((scope) => scope !== offline);
   }
-  return isCovered({ scopes: allowance.scopes, claims: wanted.claims }, consent) ? { ...allowance, consent } : 'open';
+  return isCovered({ ...wanted, scopes: allowance.scopes }, consent) ? { ...allowance, consent } : 'open';
 }
 
 /** What the page says: everything that is asked for, and what of it the person has allowed before. */
@@ -119,43 +127,61 @@ export async function describeQuestion(
   const { client, session, params } = ctx.oidc;
   const address = URL.parse(String(params?.redirect_uri));
   const consent = await findConsent(db, session?.accountId ?? '', client?.clientId ?? '');
-  const { scopes, claims } = asked(ctx);
+  const { scopes, claims, api_access } = asked(ctx);
   return {
     consent: {
       scopes,
       claims,
+      api_access,
       known_scopes: scopes.filter((scope) => consent?.scopes.includes(scope)),
-      known_claims: claims.filter((claim) => consent && isCovered({ scopes: [], claims: [claim] }, consent)),
+      known_claims: claims.filter(
+        (claim) => consent && isCovered({ scopes: [], claims: [claim], api_access: [] }, consent),
+      ),
+      known_access: api_access.filter((one) => consent?.api_access.includes(one)),
       is_unproven: isUnproven(ctx),
       returns_to: address?.host || (address?.protocol ?? ''),
     },
   };
 }
 
-/** What a request asks for; claims only as far as no scope of the same request brings them. */
-function asked({ oidc }: KoaContextWithOIDC): { scopes: string[]; claims: string[] } {
+/** What is asked for, or was allowed. */
+type Access = Pick<Consent, 'scopes' | 'claims' | 'api_access'>;
+
+/** What a request asks for; claims only as far as the client may have them and no scope of the same request brings them. */
+function asked(ctx: KoaContextWithOIDC): Access {
+  const { oidc } = ctx;
   const scopes = [...oidc.requestParamOIDCScopes];
-  const claims = [...oidc.requestParamClaims].filter((claim) => !technical_claims.includes(claim));
-  return { scopes, claims: claims.filter((claim) => !isBrought(claim, scopes)) };
+  const { client } = oidc;
+  const claims = [...oidc.requestParamClaims].filter(
+    (claim) => !technical_claims.includes(claim) && client && mayAskFor(client, claim),
+  );
+  return { scopes, claims: claims.filter((claim) => !isBrought(claim, scopes)), api_access: listAskedAccess(ctx) };
 }
 
-function isHeld(grant: HeldGrant, { scopes, claims }: Allowance): boolean {
+function isHeld(grant: HeldGrant, { scopes, claims, api_access }: Allowance): boolean {
   const [held_scopes, held_claims] = [grant.getOIDCScope().split(' '), grant.getOIDCClaims()];
-  return scopes.every((scope) => held_scopes.includes(scope)) && claims.every((claim) => held_claims.includes(claim));
-}
-
-function isCovered(
-  wanted: { scopes: string[]; claims: string[] },
-  allowed: { scopes: string[]; claims: string[] },
-): boolean {
   return (
-    wanted.scopes.every((scope) => allowed.scopes.includes(scope)) &&
-    wanted.claims.every((claim) => allowed.claims.includes(claim) || isBrought(claim, allowed.scopes))
+    scopes.every((scope) => held_scopes.includes(scope)) &&
+    claims.every((claim) => held_claims.includes(claim)) &&
+    api_access.every((one) => isAccessHeld(grant, one))
   );
 }
 
-// What stands under `openid` is told only with its own scope.
+// An API that is reached without any scope leaves no trace in a grant, so it is looked up in the consent each time.
+function isAccessHeld(grant: HeldGrant, access: string): boolean {
+  const { identifier, scope } = readAccess(access);
+  const held = grant.getResourceScope(identifier);
+  return held !== '' && (scope === undefined || held.split(' ').includes(scope));
+}
+
+function isCovered(wanted: Access, allowed: Access): boolean {
+  return (
+    wanted.scopes.every((scope) => allowed.scopes.includes(scope)) &&
+    wanted.claims.every((claim) => allowed.claims.includes(claim) || isBrought(claim, allowed.scopes)) &&
+    wanted.api_access.every((one) => allowed.api_access.includes(one))
+  );
+}
+
 function isBrought(claim: string, scopes: string[]): boolean {
-  const bringing = scopes.filter((scope) => scope !== 'openid') as (keyof typeof claimsByScope)[];
-  return bringing.some((scope) => claimsByScope[scope]?.includes(claim));
+  return listBrought(scopes).includes(claim);
 }

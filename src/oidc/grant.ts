@@ -1,6 +1,7 @@
 /** What an application was granted in a session: scopes, claims and the chosen directorate, written in this one place. */
 
 import type { KoaContextWithOIDC } from 'oidc-provider';
+import { nowSeconds } from '../clock.ts';
 import { isConsentCurrent } from '../consents.ts';
 import { randomToken } from '../crypto.ts';
 import type { Database } from '../database.ts';
@@ -9,6 +10,8 @@ import { policy } from '../policy/policy.ts';
 import type { ChosenDirectorate } from './claims.ts';
 import { type Allowance, decideConsent, rememberConsent } from './consent.ts';
 import { runningTrial } from './internals.ts';
+import { readAccess } from './resources.ts';
+import { type LivingSession, latestEnd } from './session-life.ts';
 import { claimEntry, sessionIsOver } from './session-store.ts';
 import { endGrant } from './store.ts';
 import { claimTrialEntry } from './trial-entry.ts';
@@ -50,7 +53,8 @@ export async function loadExistingGrant(db: Database, ctx: KoaContextWithOIDC): 
     const held = stored?.getOIDCScope().split(' ');
     const is_same =
       stored?.directorate?.id === directorate?.id && !allowance.declined.some((scope) => held?.includes(scope));
-    const grant = stored && is_same ? await widen(stored, allowance) : await makeGrant(ctx, directorate, allowance);
+    const grant =
+      stored && is_same ? await widen(stored, allowance, session) : await makeGrant(ctx, directorate, allowance);
     if (!(stored && is_same) && !(await replaceGrant(db, ctx, grant_id, grant))) continue;
     const { consent } = allowance;
     if (!consent || (await isConsentCurrent(db, consent))) return encountered(grant, allowance);
@@ -103,17 +107,27 @@ async function replaceGrant(
   return true;
 }
 
-/** Adds what this request may have and the grant has not; a grant that has it is not written again. */
-async function widen(grant: Grant, allowance: Allowance): Promise<Grant> {
-  const before = [grant.getOIDCScope(), ...grant.getOIDCClaims()].join(' ');
+/**
+ * Adds what this request may have and the grant has not; a grant that has it is not written again. Nor may it end before the
+ * session in which it is used, whose person may have signed in anew since: the application's tokens would end in mid-work.
+ */
+async function widen(grant: Grant, allowance: Allowance, session: LivingSession): Promise<Grant> {
+  const before = tellHeld(grant);
   allow(grant, allowance);
-  if ([grant.getOIDCScope(), ...grant.getOIDCClaims()].join(' ') !== before) await grant.save();
+  const is_short = !runningTrial() && (grant.exp ?? 0) < latestEnd(session);
+  if (is_short) grant.exp = nowSeconds() + grantLifetime();
+  if (is_short || tellHeld(grant) !== before) await grant.save();
   return grant;
 }
 
-function allow(grant: Grant, { scopes, claims }: Allowance): void {
+function tellHeld(grant: Grant): string {
+  return JSON.stringify([grant.getOIDCScope(), grant.getOIDCClaims(), grant.resources]);
+}
+
+function allow(grant: Grant, { scopes, claims, api_access }: Allowance): void {
   if (scopes.length > 0) grant.addOIDCScope(scopes.join(' '));
   if (claims.length > 0) grant.addOIDCClaims(claims);
+  for (const { identifier, scope } of api_access.map(readAccess)) if (scope) grant.addResourceScope(identifier, scope);
 }
 
 /** Tells the engine what was declined, or it would ask again; never stored, so that the next page may be answered otherwise. */

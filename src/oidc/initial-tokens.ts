@@ -5,7 +5,8 @@ import type { AdapterPayload } from 'oidc-provider';
 import { keyedDigest, randomToken } from '../crypto.ts';
 import type { Database, Transaction } from '../database.ts';
 import type { InitialAccessTokens } from '../tables.ts';
-import { epochExpiry, expiry, type RecordStore } from './store.ts';
+import { epochExpiry, expiry } from './records.ts';
+import type { RecordStore } from './store.ts';
 
 /** How many clients a token registers if nobody says otherwise. */
 export const clients_per_token = 10;

@@ -1,8 +1,10 @@
 /** The one file that reaches into the engine: what it changes there, and a check at start that all of it is still there. */
 
+import type { JWK } from 'jose';
 import { type KoaContextWithOIDC, Provider } from 'oidc-provider';
 import userinfo from 'oidc-provider/lib/actions/userinfo.js';
 import als from 'oidc-provider/lib/helpers/als.js';
+import initializeKeystore from 'oidc-provider/lib/helpers/initialize_keystore.js';
 import instance from 'oidc-provider/lib/helpers/weak_cache.js';
 import type { AuditRequest } from '../audit/audit.ts';
 import { nowSeconds } from '../clock.ts';
@@ -68,13 +70,19 @@ interface Carrier {
   trial?: string | undefined;
 }
 
+/** What a sign-in's result says of the browser: to be remembered, or as it was before. */
+interface Remembering {
+  remember?: boolean;
+  is_again?: boolean;
+}
+
 /**
  * Teaches the engine's models what Gapura adds: the generation on sessions, grants, codes and tokens, each inherited from
  * the one before it; the directorate on the grant; the mark of a trial; a session that is merged instead of replaced;
  * replay markers that insert or fail. Called once, right after the engine is made and before it answers anything.
  */
 export function extendModels(provider: Provider, store: RecordStore): void {
-  keepFields(provider.Session, ['generation', 'stored', 'renewed', 'password_due']);
+  keepFields(provider.Session, ['generation', 'stored', 'renewed', 'remembered', 'unseen', 'password_due']);
   keepFields(provider.Grant, ['generation', 'directorate', 'trial']);
   keepFields(provider.PushedAuthorizationRequest, ['trial']);
   inheritMarks(provider.Grant);
@@ -123,8 +131,11 @@ function extendSession(provider: Provider): void {
     }
     const is_same = this.stored && this.accountId === (details as { accountId?: string }).accountId;
     loginAccount.call(this, details);
-    const result = Provider.ctx?.oidc.entities.Interaction?.result as { login?: Carrier } | undefined;
-    const generation = result?.login?.generation;
+    const result = Provider.ctx?.oidc.entities.Interaction?.result as { login?: Carrier & Remembering } | undefined;
+    const { generation, remember, is_again } = result?.login ?? {};
+    // Who only proved once more to be there was not asked whether to be remembered.
+    this.remembered = remember === true || Boolean(is_again && is_same && this.remembered);
+    this.transient = !this.remembered;
     // The result of a sign-in is played again at every later prompt; the person may have changed the password since, here.
     this.generation = is_same ? Math.max(this.generation ?? 0, generation ?? 0) : generation;
     this.password_due = undefined;
@@ -134,7 +145,7 @@ function extendSession(provider: Provider): void {
   // an answer that signed nobody in it stays as well: two tabs that choose at once would leave the browser with a dead one.
   prototype.resetIdentifier = function () {
     const { route, result } = Provider.ctx?.oidc ?? {};
-    if (route === 'resume' && !(result as { login?: unknown } | undefined)?.login) return;
+    if (route?.endsWith('resume') && !(result as { login?: unknown } | undefined)?.login) return;
     this.id = freshSessionId(provider);
     this.renewed = true;
   };
@@ -200,6 +211,22 @@ export function logoutSender(provider: Provider): LogoutSender {
   const sender = senders.get(provider);
   if (!sender) throw new Error('replaceBackchannelLogout was not called');
   return sender;
+}
+
+/**
+ * Puts other keys into a running engine. Nothing in it waits, so every request finds the old set or the new one, and one that is
+ * signing or verifying goes on with what it has.
+ */
+export function replaceKeys(provider: Provider, keys: JWK[]): void {
+  initializeKeystore.call(provider, { keys });
+  const { jwks, keystore } = instance(provider);
+  const is_taken = [jwks.keys, [...keystore]].every((taken) => taken.every(({ kid }, at) => kid === keys[at]?.kid));
+  if (!is_taken || jwks.keys.length !== keys.length) throw new Error('the engine changed: it does not take other keys');
+}
+
+/** How the engine writes the cookie of a session. */
+export function sessionCookie(provider: Provider) {
+  return instance(provider).configuration.cookies.long;
 }
 
 /** The engine's own steps, for requests that come over no wire (oidc/in-process.ts). */

@@ -1,7 +1,8 @@
 /** Interactions that are over: why, and whose application it was, so that a late visitor is led back. */
 
 import { keyedDigest } from '../crypto.ts';
-import { type RecordStore, seconds_left } from './store.ts';
+import { seconds_left } from './records.ts';
+import type { RecordStore } from './store.ts';
 
 /** Why an interaction's page is no longer valid, and whose client it served; undefined for one never heard of. */
 export async function findPastInteraction(

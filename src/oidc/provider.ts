@@ -2,6 +2,7 @@
 
 import type { Context } from 'koa';
 import { type Configuration, type KoaContextWithOIDC, Provider } from 'oidc-provider';
+import type { WatchLog } from '../changes.ts';
 import type { ClientStore } from '../clients/client.ts';
 import { nowSeconds } from '../clock.ts';
 import type { Config } from '../config.ts';
@@ -14,11 +15,14 @@ import { compareSecretsByHash } from './client-secrets.ts';
 import { describeClient } from './clients.ts';
 import { configure } from './configuration.ts';
 import { extendModels, replaceBackchannelLogout, requestOfEngine, runningTrial } from './internals.ts';
+import { checkDeviceErrors } from './internals-device.ts';
+import { followKeys, type LiveKeys, publishKeys } from './live-keys.ts';
 import { findPastInteraction } from './past-interactions.ts';
 import { acceptOwnSecret } from './registration.ts';
-import { sessionEnded } from './session.ts';
+import { clearBrowser, sessionEnded } from './session.ts';
 import { loadSigningKeys } from './signing-keys.ts';
 import { type RecordStore, recordKey } from './store.ts';
+import { offerTokenExchange } from './token-exchange.ts';
 import { allowTrials } from './trial-entry.ts';
 
 /** What the engine stands on. */
@@ -27,6 +31,7 @@ export interface EngineParts {
   db: Database;
   jobs: Jobs;
   clients: ClientStore;
+  log?: WatchLog;
   /** Calls to machines of clients: their keys, their sign-out addresses. */
   fetch: NonNullable<Configuration['fetch']>;
   /** Shows an error page of the engine; a client's error never reaches this. */
@@ -39,6 +44,8 @@ export interface RunningEngine {
   records: RecordStore;
   trials: TrialStore;
   prompts: Engine;
+  /** What it signs with; closed when the engine answers no more. */
+  keys: LiveKeys;
 }
 
 /**
@@ -46,7 +53,7 @@ export interface RunningEngine {
  * @throws Error when a key does not open, or when the engine no longer has what Gapura relies on
  */
 export async function createEngine(parts: EngineParts): Promise<RunningEngine> {
-  const { config, db, jobs, clients } = parts;
+  const { config, db, jobs, clients, log } = parts;
   const records: RecordStore = {
     db,
     clients,
@@ -61,6 +68,7 @@ export async function createEngine(parts: EngineParts): Promise<RunningEngine> {
     jwks,
     adapter: (model) => createAdapter(records, model),
   });
+  checkDeviceErrors();
   extendModels(provider, records);
   allowTrials(provider, trials.address);
   replaceBackchannelLogout(provider, (client_id, subject, sid) =>
@@ -70,8 +78,11 @@ export async function createEngine(parts: EngineParts): Promise<RunningEngine> {
   );
   compareSecretsByHash(provider, clients);
   acceptOwnSecret(provider, clients);
+  offerTokenExchange(provider, parts);
   listen(provider);
-  return { provider, records, trials, prompts: viewOfPrompts(provider, records) };
+  publishKeys(provider);
+  const keys = await followKeys(provider, db, config, log);
+  return { provider, records, trials, prompts: viewOfPrompts(provider, records), keys };
 }
 
 function listen(provider: Provider): void {
@@ -85,11 +96,16 @@ function listen(provider: Provider): void {
   // A form_post answer is a page of ours whose form leads to the client, so its policy must name it.
   const nameClient = ({ oidc, state }: KoaContextWithOIDC) => {
     const redirect_uri = String(oidc.params?.redirect_uri);
-    const is_page = oidc.params?.response_mode === 'form_post' && oidc.client?.redirectUriAllowed(redirect_uri);
+    const is_page =
+      /^form_post\b/.test(String(oidc.params?.response_mode)) && oidc.client?.redirectUriAllowed(redirect_uri);
     if (is_page) (state as Context['state']).csp.form_action.push(new URL(redirect_uri).origin);
   };
   provider.on('authorization.success', nameClient);
   provider.on('authorization.error', nameClient);
+  // Only where the whole session ended: whoever leaves one application is still here.
+  provider.on('end_session.success', (ctx) => {
+    if (ctx.oidc.params?.logout) clearBrowser(ctx as unknown as Context);
+  });
   // The engine reports a notice that could not be queued and goes on; a sign-out that tells nobody must fail instead.
   provider.on('backchannel.error', (_ctx, error) => {
     throw error;

@@ -33,6 +33,9 @@ const year = 365 * day;
 export const policies = {
   'session.idle': { unit: 'seconds', default: 24 * hour, min: 5 * minute, max: 30 * day },
   'session.absolute': { unit: 'seconds', default: 7 * day, min: 15 * minute, max: 90 * day },
+  // "Ingat perangkat ini" on the sign-in page.
+  'session.remembered_idle': { unit: 'seconds', default: 14 * day, min: 5 * minute, max: 90 * day },
+  'session.remembered_absolute': { unit: 'seconds', default: 30 * day, min: 15 * minute, max: 90 * day },
   'session.console_fresh': { unit: 'seconds', default: 5 * minute, min: minute, max: hour },
   'grant.lifetime': { unit: 'seconds', default: 30 * day, min: hour, max: year },
   'interaction.lifetime': { unit: 'seconds', default: hour, min: 5 * minute, max: day },
@@ -66,9 +69,15 @@ export const policies = {
   'four_eyes.role': { unit: 'switch', default: false },
   'four_eyes.client_address': { unit: 'switch', default: false },
   'four_eyes.administrator_unlock': { unit: 'switch', default: false },
+  'four_eyes.signing_key': { unit: 'switch', default: false },
   'four_eyes.lifetime': { unit: 'days', default: 7, min: 1, max: 30 },
   'clients.secret_warning': { unit: 'days', default: 14, min: 1, max: 90 },
   'clients.dynamic_registration': { unit: 'switch', default: false },
+  // Off only while an old client, or a certification, must be let in without.
+  'clients.dynamic_pkce': { unit: 'switch', default: true },
+  // Never shorter than it takes until everybody has fetched it (oidc/signing-keys.ts).
+  'keys.publish_ahead': { unit: 'seconds', default: day, min: 10 * minute, max: 7 * day },
+  'keys.rotation_days': { unit: 'days', default: 90, min: 7, max: 730 },
   'organisations.npwp_check': { unit: 'choice', default: 'warn', options: ['warn', 'error'] },
   // Its place among the ways to recover an account; 0 closes the way.
   'recovery.email_code': { unit: 'count', default: 1, min: 0, max: 9 },
@@ -79,6 +88,9 @@ export const policies = {
 } as const satisfies Record<string, Policy>;
 
 export type PolicyKey = keyof typeof policies;
+
+/** The switches that ask for a second person. */
+export type FourEyesKey = Exclude<Extract<PolicyKey, `four_eyes.${string}`>, 'four_eyes.lifetime'>;
 
 type Definition<Key extends PolicyKey> = (typeof policies)[Key];
 
@@ -96,7 +108,7 @@ export type PolicyValue<Key extends PolicyKey = PolicyKey> =
  * a sign-in page must be remembered for as long as it can be finished. Such keys have no narrower places.
  */
 export const orders: readonly (readonly PolicyKey[])[] = [
-  ['session.idle', 'session.absolute', 'grant.lifetime'],
+  ['session.idle', 'session.absolute', 'session.remembered_absolute', 'grant.lifetime'],
   ['interaction.lifetime', 'interaction.memory'],
 ];
 

@@ -17,7 +17,9 @@ import { mails } from '../../src/admin/resources/mails.ts';
 import { memberships } from '../../src/admin/resources/memberships.ts';
 import { organisations } from '../../src/admin/resources/organisations.ts';
 import { policies } from '../../src/admin/resources/policies.ts';
+import { resourceServers } from '../../src/admin/resources/resource-servers.ts';
 import { roles } from '../../src/admin/resources/roles.ts';
+import { signingKeys } from '../../src/admin/resources/signing-keys.ts';
 import { submissions } from '../../src/admin/resources/submissions.ts';
 import { saveApplication } from '../../src/applications/application.ts';
 import { askApproval } from '../../src/approvals.ts';
@@ -25,12 +27,15 @@ import { submissionSchema, submitClient } from '../../src/clients/submissions.ts
 import { inTransaction } from '../../src/database.ts';
 import { sendMail } from '../../src/delivery/outbox.ts';
 import { addRequest } from '../../src/links/requests.ts';
+import type { KeyAlgorithm } from '../../src/oidc/key-pairs.ts';
+import { publishKey, removeKey } from '../../src/oidc/signing-keys.ts';
 import { addMembership } from '../../src/organisations/directorate.ts';
 import { findOrganisation, saveOrganisation } from '../../src/organisations/organisation.ts';
 import { listRoles } from '../../src/permissions.ts';
 import { type Askers, openAskers, type ResourceCase, testResource } from '../contracts/resource.ts';
 import { addOfficer } from '../support/desk.ts';
 import { registerClient, startGapura, type TestGapura } from '../support/gapura.ts';
+import { registerApi } from '../support/resource-servers.ts';
 
 let gapura: TestGapura;
 let askers: Askers;
@@ -68,12 +73,37 @@ async function addApplication({ db }: TestGapura, at: number): Promise<string> {
   return `kontrak-${at}`;
 }
 
+/** There is one next key of each algorithm at most. */
+async function removeNext({ db, config }: TestGapura, alg: KeyAlgorithm): Promise<void> {
+  const next = db.selectFrom('signing_keys').select('kid').where('alg', '=', alg).where('state', '=', 'next');
+  const row = await next.executeTakeFirst();
+  if (row) await inTransaction(db, (tx) => removeKey(tx, config, row.kid));
+}
+
+async function publishAnew(gapura: TestGapura, alg: KeyAlgorithm): Promise<string> {
+  await removeNext(gapura, alg);
+  return (await inTransaction(gapura.db, (tx) => publishKey(tx, gapura.config, alg))).kid;
+}
+
 const cases: ResourceCase[] = [
   {
     resource: organisations,
     make: addOrganisation,
     creation: async (_gapura, at) => ({ name: `PT Baru ${at}`, npwp: npwpOf(at), time_zone: 'Asia/Jakarta' }),
     change: (at) => ({ name: `PT Ganti ${at}` }),
+  },
+  {
+    resource: resourceServers,
+    make: async (gapura, at) => (await registerApi(gapura, `kontrak-${at}`)).id,
+    creation: async (_gapura, at) => ({
+      identifier: `https://api-${at}.example.go.id/v1`,
+      agency_code: 'BPOM',
+      name: `API ${at}`,
+      token_format: 'opaque',
+      token_lifetime: 600,
+      signing_alg: 'ES256',
+    }),
+    change: (at) => ({ name: `API ganti ${at}`, token_format: 'jwt', token_lifetime: 60, signing_alg: 'EdDSA' }),
   },
   {
     resource: memberships,
@@ -181,6 +211,14 @@ const cases: ResourceCase[] = [
     make: async () => 'mail.retention',
     change: (at) => ({ value: 864_000 + at, because: 'Uji kontrak' }),
     derived: ['amount', 'amount_unit', 'is_set', 'changed_at', 'changed_by'],
+  },
+  {
+    resource: signingKeys,
+    make: (gapura) => publishAnew(gapura, 'EdDSA'),
+    async creation(gapura) {
+      await removeNext(gapura, 'ES256');
+      return { alg: 'ES256' };
+    },
   },
   {
     resource: mails,

@@ -69,7 +69,7 @@ describe('discovery', () => {
     expect(metadata.authorization_endpoint).toBe(`${gapura.url}/connect/auth`);
     expect(metadata.userinfo_endpoint).toBe(`${gapura.url}/connect/userinfo`);
     expect(metadata.end_session_endpoint).toBe(`${gapura.url}/connect/session/end`);
-    expect(metadata.response_types_supported).toEqual(['code', 'none']);
+    expect(metadata.response_types_supported).toEqual(['code', 'none', 'code id_token']);
     expect(metadata.code_challenge_methods_supported).toEqual(['S256']);
     expect(metadata.authorization_response_iss_parameter_supported).toBe(true);
   });
@@ -83,9 +83,9 @@ describe('discovery', () => {
     });
   });
 
-  test('publishes keys for RS256, ES256 and EdDSA and no private part', async () => {
+  test('publishes keys for RS256, PS256, ES256 and EdDSA and no private part', async () => {
     const { keys } = (await (await fetch(`${gapura.url}/connect/jwks`)).json()) as { keys: Record<string, string>[] };
-    expect(keys.map((key) => key.alg).sort()).toEqual(['ES256', 'EdDSA', 'RS256']);
+    expect(keys.map((key) => key.alg).sort()).toEqual(['ES256', 'EdDSA', 'PS256', 'RS256']);
     for (const key of keys) expect(Object.keys(key)).not.toEqual(expect.arrayContaining(['d']));
   });
 });

@@ -6,15 +6,9 @@ import Koa from 'koa';
 import { pino } from 'pino';
 import { type Config, readConfig } from '../../src/config.ts';
 import { catchErrors } from '../../src/http/errors.ts';
-import {
-  chooseLanguage,
-  type Middleware,
-  openRequest,
-  pinHost,
-  refuseCrossSite,
-  refuseOddRequests,
-} from '../../src/http/guard.ts';
+import { type Middleware, openRequest, pinHost, refuseCrossSite, refuseOddRequests } from '../../src/http/guard.ts';
 import { setHeaders } from '../../src/http/headers.ts';
+import { chooseLanguage } from '../../src/http/language.ts';
 
 export interface TestApp {
   config: Config;

@@ -8,12 +8,15 @@ import { below, type Import, lineOf, listImports, type Tree, withoutComments } f
  * neighbours may be imported too: those at the top start each other, those at the bottom are the platform.
  */
 const rows: { names: string[]; beside?: true }[] = [
-  { names: ['gapura', 'main', 'worker', 'server', 'surfaces', 'check', 'create-admin', 'demo'], beside: true },
+  {
+    names: ['gapura', 'main', 'worker', 'server', 'surfaces', 'check', 'create-admin', 'rotate-keys', 'demo'],
+    beside: true,
+  },
   { names: ['seed'] },
   { names: ['portal', 'admin'] },
   { names: ['oidc'] },
   { names: ['prompts'] },
-  { names: ['recovery', 'registrations', 'sign-in', 'links', 'approvals'] },
+  { names: ['recovery', 'registrations', 'sign-in', 'links', 'approvals', 'resource-servers'] },
   { names: ['factors', 'organisations', 'applications', 'clients', 'consents', 'terms', 'trials'] },
   { names: ['accounts', 'human-check', 'calendar'] },
   { names: ['proofs'] },
@@ -23,7 +26,10 @@ const rows: { names: string[]; beside?: true }[] = [
   { names: ['i18n'] },
   { names: ['duties'] },
   { names: ['permissions', 'policy', 'audit', 'limits', 'outbound', 'jobs'] },
-  { names: ['changes', 'crypto', 'database', 'tables', 'clock', 'config', 'settings', 'text'], beside: true },
+  {
+    names: ['changes', 'crypto', 'root-secrets', 'database', 'tables', 'clock', 'config', 'settings', 'text'],
+    beside: true,
+  },
 ];
 
 /** The only places where a module is loaded late: the version is checked first, and production has no demonstration. */

@@ -1,0 +1,5 @@
+/** The certification plan "Basic", module by module. */
+
+import { testBasicPlan } from './basic-plan.ts';
+
+testBasicPlan('query');

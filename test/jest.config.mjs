@@ -1,5 +1,6 @@
 // How the tests run: TypeScript as ES modules through swc, one PostgreSQL and one unpacked Chromium for the whole run.
 
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 export default {
@@ -21,6 +22,7 @@ export default {
   globalTeardown: '<rootDir>/test/support/end-run.ts',
   reporters: ['default', '<rootDir>/test/support/totals.ts'],
   testTimeout: 60_000,
-  maxWorkers: 2,
+  // Several tests start two servers and a browser of their own: more at once would run out of connections, not of cores.
+  maxWorkers: Math.min(Math.max(availableParallelism(), 2), 4),
   collectCoverage: false,
 };

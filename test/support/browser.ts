@@ -102,6 +102,8 @@ export async function expectNoAxeViolations(
 ): Promise<void> {
   // Its rules wait for promises, which never come in a page whose scripts are off.
   if (without_scripts.has(page.context())) throw new Error('axe needs a visitor with scripts');
+  // A click returns when the next page begins; what is measured must have its styles.
+  await page.waitForLoadState();
   const before = await page.evaluate(() => (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'));
   const found: string[] = [];
   for (const colorScheme of schemes) {

@@ -6,7 +6,7 @@ import { now } from './clock.ts';
 import { type Config, ConfigError, printConfig } from './config.ts';
 import { type Database, isSchemaCurrent, openDatabase } from './database.ts';
 import { greetSmtp } from './delivery/channels/smtp.ts';
-import { canOpenSigningKeys } from './oidc/signing-keys.ts';
+import { canOpenSigningKeys } from './oidc/keys/signing-keys.ts';
 import { hasAdministrator } from './permissions.ts';
 import { readRootSecrets, UnknownSecret } from './root-secrets.ts';
 

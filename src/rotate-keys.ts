@@ -4,8 +4,8 @@ import { parseArgs } from 'node:util';
 import type { Config } from './config.ts';
 import { type Database, inTransaction, openDatabase } from './database.ts';
 import { formatDateTime } from './i18n/dates.ts';
-import { type KeyAlgorithm, key_algorithms } from './oidc/key-pairs.ts';
-import { noteTurn, type RotationOutcome, rotateKey } from './oidc/signing-keys.ts';
+import { type KeyAlgorithm, key_algorithms } from './oidc/keys/key-pairs.ts';
+import { noteTurn, type RotationOutcome, rotateKey } from './oidc/keys/signing-keys.ts';
 import { openPolicies } from './policy/policy.ts';
 import { forgetOldSecrets, openRootSecrets } from './root-secrets.ts';
 

@@ -440,7 +440,7 @@ export interface LinkNotices {
   received_at: Timestamp;
 }
 
-// oidc/store.ts
+// oidc/records/store.ts
 
 export interface OidcRecords {
   id_hash: Buffer;
@@ -455,7 +455,7 @@ export interface OidcRecords {
   consumed_at: Date | null;
 }
 
-// oidc/session-store.ts
+// oidc/sessions/session-store.ts
 
 export interface OidcSessions {
   uid: string;
@@ -480,7 +480,7 @@ export interface Authorization {
   accepted_at?: number;
 }
 
-// oidc/pairwise.ts
+// oidc/claims/pairwise.ts
 
 export interface PairwiseSubjects {
   sector: string;
@@ -488,7 +488,7 @@ export interface PairwiseSubjects {
   subject: string;
 }
 
-// oidc/initial-tokens.ts
+// oidc/clients/initial-tokens.ts
 
 export interface InitialAccessTokens {
   id: Generated<string>;
@@ -499,7 +499,7 @@ export interface InitialAccessTokens {
   clients_left: number;
 }
 
-// oidc/signing-keys.ts
+// oidc/keys/signing-keys.ts
 
 export interface SigningKeys {
   kid: string;

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@j
 import { createAccount, lockAccount } from '../src/accounts/account.ts';
 import { readConfig } from '../src/config.ts';
 import { run } from '../src/main.ts';
-import { loadSigningKeys } from '../src/oidc/signing-keys.ts';
+import { loadSigningKeys } from '../src/oidc/keys/signing-keys.ts';
 import { grantRole } from '../src/permissions.ts';
 import { moveProcessClock } from './support/clock.ts';
 import { createTestDatabase, type TestDatabase } from './support/postgres.ts';

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/
 import { sql } from 'kysely';
 import { Secret } from '../src/crypto.ts';
 import { type Database, openDatabase } from '../src/database.ts';
-import { loadSigningKeys } from '../src/oidc/signing-keys.ts';
+import { loadSigningKeys } from '../src/oidc/keys/signing-keys.ts';
 import { forgetOldSecrets, openRootSecrets, readRootSecrets, UnknownSecret } from '../src/root-secrets.ts';
 import { createTestDatabase, type TestDatabase } from './support/postgres.ts';
 import { readTree } from './support/source.ts';

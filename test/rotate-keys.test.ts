@@ -3,7 +3,7 @@
 import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
 import { readConfig } from '../src/config.ts';
 import { run } from '../src/main.ts';
-import { loadSigningKeys } from '../src/oidc/signing-keys.ts';
+import { loadSigningKeys } from '../src/oidc/keys/signing-keys.ts';
 import { moveClock, resetClock } from './support/clock.ts';
 import { createTestDatabase, type TestDatabase } from './support/postgres.ts';
 import { test_mail, test_secret } from './support/server.ts';

@@ -3,7 +3,7 @@
 import type { Context } from 'koa';
 import { translator } from '../i18n/messages.ts';
 import { numbersOf } from '../limits.ts';
-import type { Bearer } from '../oidc/bearer.ts';
+import type { Bearer } from '../oidc/apis/bearer.ts';
 import { listRoles, type RoleAssignment } from '../permissions.ts';
 import { problem } from './api-answer.ts';
 import type { ConsoleStore } from './console.ts';

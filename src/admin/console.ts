@@ -3,8 +3,8 @@
 import type Router from '@koa/router';
 import type { Context } from 'koa';
 import type { Database } from '../database.ts';
-import { askSignIn, enter, type Surface } from '../oidc/entry.ts';
-import type { SignedInPerson } from '../oidc/session.ts';
+import { askSignIn, enter, type Surface } from '../oidc/sessions/entry.ts';
+import type { SignedInPerson } from '../oidc/sessions/session.ts';
 import { listRoles } from '../permissions.ts';
 import { policy } from '../policy/policy.ts';
 import { page } from '../views.ts';

@@ -6,7 +6,7 @@ import { askApproval } from '../approvals.ts';
 import { record } from '../audit/audit.ts';
 import { nowSeconds } from '../clock.ts';
 import { type Database, inTransaction, type Transaction } from '../database.ts';
-import type { TrialOutcome } from '../oidc/trial.ts';
+import type { TrialOutcome } from '../oidc/trial/trial.ts';
 import { isWithin, type Permission, type Reach, reachOf } from '../permissions.ts';
 import { policy } from '../policy/policy.ts';
 import { compare, listChanges, readBefore } from './comparison.ts';

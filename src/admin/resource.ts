@@ -8,7 +8,7 @@ import type { Config } from '../config.ts';
 import type { Database, Transaction } from '../database.ts';
 import type { Jobs } from '../jobs.ts';
 import type { LinkStore } from '../links/link.ts';
-import type { Asked, TrialBeginning, TrialOutcome } from '../oidc/trial.ts';
+import type { Asked, TrialBeginning, TrialOutcome } from '../oidc/trial/trial.ts';
 import type { Permission, Reach, RoleAssignment } from '../permissions.ts';
 import type { FourEyesKey } from '../policy/keys.ts';
 import { accounts } from './resources/accounts.ts';

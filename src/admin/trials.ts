@@ -3,8 +3,8 @@
 import type { Context } from 'koa';
 import { readFields } from '../http/form.ts';
 import { formatDateTime } from '../i18n/dates.ts';
-import type { TrialOutcome } from '../oidc/trial.ts';
-import type { TriedToken } from '../oidc/trial-report.ts';
+import type { TrialOutcome } from '../oidc/trial/trial.ts';
+import type { TriedToken } from '../oidc/trial/trial-report.ts';
 import { page } from '../views.ts';
 import { readHeader } from './page.ts';
 import type { Desk } from './resource.ts';

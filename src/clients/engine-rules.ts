@@ -64,7 +64,7 @@ const about_field: [RegExp, string][] = [
   [/ is mandatory property when /, 'errors.client.goes_together'],
   [/ is mandatory property$/, 'errors.field.required'],
   [/ must contain members$/, 'errors.field.required'],
-  // Ours, at the engine's place (oidc/registration.ts).
+  // Ours, at the engine's place (oidc/clients/registration.ts).
   [/ must not lead to this service$/, 'errors.client.address_ours'],
   [/ must not contain fragments$/, 'errors.client.address_fragment'],
   [/ must only contain valid uris$/, 'errors.client.address_invalid'],

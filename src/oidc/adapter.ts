@@ -2,11 +2,11 @@
 
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { findClientMetadata } from '../clients/engine-client.ts';
-import { deviceAdapter } from './device-codes.ts';
-import { dynamicClients, grantAdapter } from './dynamic-clients.ts';
-import { findInitialAccessToken } from './initial-tokens.ts';
-import { sessionAdapter } from './session-store.ts';
-import { type RecordStore, recordAdapter } from './store.ts';
+import { dynamicClients, grantAdapter } from './clients/dynamic-clients.ts';
+import { findInitialAccessToken } from './clients/initial-tokens.ts';
+import { deviceAdapter } from './device/device-codes.ts';
+import { type RecordStore, recordAdapter } from './records/store.ts';
+import { sessionAdapter } from './sessions/session-store.ts';
 
 /** The engine's adapter for one of its models. */
 export function createAdapter(store: RecordStore, model: string): Adapter {
@@ -19,7 +19,7 @@ export function createAdapter(store: RecordStore, model: string): Adapter {
 }
 
 const refuse = async () => {
-  throw new Error('written elsewhere: clients by clients/client.ts, initial tokens by oidc/initial-tokens.ts');
+  throw new Error('written elsewhere: clients by clients/client.ts, initial tokens by oidc/clients/initial-tokens.ts');
 };
 
 const unwritten = {

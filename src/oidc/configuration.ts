@@ -9,23 +9,23 @@ import { deriveKey, deriveKeys, type Secret } from '../crypto.ts';
 import { api_scopes } from '../permissions.ts';
 import { policy } from '../policy/policy.ts';
 import { type TrialStore, trial_lifetime } from '../trials.ts';
-import { engineClaims, findPerson } from './account.ts';
-import { authMethods, boundMetadata, mutualTls, refuseUnbound } from './certificates.ts';
-import { claimsByScope } from './claims.ts';
-import { acceptAssertion } from './client-secrets.ts';
-import type { Client } from './clients.ts';
-import { needsNonce } from './clock-skew.ts';
-import { device_flow } from './device.ts';
-import { directorateOf, grantLifetime, loadExistingGrant } from './grant.ts';
+import { completeJwt, findResource, mayIntrospect, tellSignIn } from './apis/resources.ts';
+import { engineClaims, findPerson } from './claims/account.ts';
+import { claimsByScope } from './claims/claims.ts';
+import { nameBySector } from './claims/pairwise.ts';
+import { authMethods, boundMetadata, mutualTls, refuseUnbound } from './clients/certificates.ts';
+import { acceptAssertion } from './clients/client-secrets.ts';
+import type { Client } from './clients/clients.ts';
+import { needsNonce } from './clients/clock-skew.ts';
+import { checkBesideEngine, registration_token_lifetime, registrationFeatures } from './clients/registration.ts';
+import { device_flow } from './device/device.ts';
 import { runningTrial } from './internals.ts';
-import { nameBySector } from './pairwise.ts';
 import type { EngineParts } from './provider.ts';
 import { acr_values, questions } from './questions.ts';
-import { checkBesideEngine, registration_token_lifetime, registrationFeatures } from './registration.ts';
-import { completeJwt, findResource, mayIntrospect, tellSignIn } from './resources.ts';
-import { askSignOut, showSignedOut } from './session.ts';
-import { refreshLifetime, sessionLifetime } from './session-life.ts';
-import { admitTrial } from './trial-entry.ts';
+import { directorateOf, grantLifetime, loadExistingGrant } from './records/grant.ts';
+import { askSignOut, showSignedOut } from './sessions/session.ts';
+import { refreshLifetime, sessionLifetime } from './sessions/session-life.ts';
+import { admitTrial } from './trial/trial-entry.ts';
 
 // Answers are encrypted to keys of the client; with its secret they could be only if the secret were kept in clear. Requests
 // are not encrypted to us: what is pushed needs no further cover.

@@ -9,8 +9,8 @@ import instance from 'oidc-provider/lib/helpers/weak_cache.js';
 import type { AuditRequest } from '../audit/audit.ts';
 import { nowSeconds } from '../clock.ts';
 import type { Authorization } from '../tables.ts';
-import type { RecordStore } from './store.ts';
-import { insertReplayMarker } from './store.ts';
+import type { RecordStore } from './records/store.ts';
+import { insertReplayMarker } from './records/store.ts';
 
 /** What the store needs to know of the request that the engine is answering. */
 export interface RequestOfEngine {
@@ -229,7 +229,7 @@ export function sessionCookie(provider: Provider) {
   return instance(provider).configuration.cookies.long;
 }
 
-/** The engine's own steps, for requests that come over no wire (oidc/in-process.ts). */
+/** The engine's own steps, for requests that come over no wire (oidc/trial/in-process.ts). */
 export function engineSteps(provider: Provider) {
   const { grantTypeHandlers, configuration, jwks, DPoPNonces } = instance(provider);
   return {

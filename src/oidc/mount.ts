@@ -4,10 +4,10 @@ import type Koa from 'koa';
 import mount from 'koa-mount';
 import type { Config } from '../config.ts';
 import { readFields } from '../http/form.ts';
-import { noteFailures, preferJson, tidyAnswer } from './answers.ts';
-import { takeCodeFromLink } from './device.ts';
-import { showForwardPage } from './forward-page.ts';
-import { holdError, noteRefusals } from './held-error.ts';
+import { takeCodeFromLink } from './device/device.ts';
+import { noteFailures, preferJson, tidyAnswer } from './pages/answers.ts';
+import { showForwardPage } from './pages/forward-page.ts';
+import { holdError, noteRefusals } from './pages/held-error.ts';
 import type { RunningEngine } from './provider.ts';
 
 /** The engine under the issuer's path, and RFC 8414's address of its metadata, where the path stands at the end (section 3.1). */

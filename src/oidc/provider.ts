@@ -11,19 +11,19 @@ import { enqueue, type Jobs } from '../jobs.ts';
 import type { Engine } from '../prompts/prompt.ts';
 import { openTrials, type TrialStore } from '../trials.ts';
 import { createAdapter } from './adapter.ts';
-import { compareSecretsByHash } from './client-secrets.ts';
-import { describeClient } from './clients.ts';
+import { offerTokenExchange } from './apis/token-exchange.ts';
+import { compareSecretsByHash } from './clients/client-secrets.ts';
+import { describeClient } from './clients/clients.ts';
+import { acceptOwnSecret } from './clients/registration.ts';
 import { configure } from './configuration.ts';
 import { extendModels, replaceBackchannelLogout, requestOfEngine, runningTrial } from './internals.ts';
 import { checkDeviceErrors } from './internals-device.ts';
-import { followKeys, type LiveKeys, publishKeys } from './live-keys.ts';
-import { findPastInteraction } from './past-interactions.ts';
-import { acceptOwnSecret } from './registration.ts';
-import { clearBrowser, sessionEnded } from './session.ts';
-import { loadSigningKeys } from './signing-keys.ts';
-import { type RecordStore, recordKey } from './store.ts';
-import { offerTokenExchange } from './token-exchange.ts';
-import { allowTrials } from './trial-entry.ts';
+import { followKeys, type LiveKeys, publishKeys } from './keys/live-keys.ts';
+import { loadSigningKeys } from './keys/signing-keys.ts';
+import { findPastInteraction } from './records/past-interactions.ts';
+import { type RecordStore, recordKey } from './records/store.ts';
+import { clearBrowser, sessionEnded } from './sessions/session.ts';
+import { allowTrials } from './trial/trial-entry.ts';
 
 /** What the engine stands on. */
 export interface EngineParts {

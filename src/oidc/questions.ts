@@ -5,10 +5,10 @@ import { findDuePassword } from '../accounts/password-store.ts';
 import type { Database } from '../database.ts';
 import { mustLink } from '../prompts/link.ts';
 import { acceptsRecovered, recovered_acr } from '../recovery/reset.ts';
-import type { Client } from './clients.ts';
-import { describeQuestion, mustAskConsent } from './consent.ts';
-import { directorateOf, mustChooseDirectorate } from './grant.ts';
-import { nameBySector } from './pairwise.ts';
+import { describeQuestion, mustAskConsent } from './claims/consent.ts';
+import { nameBySector } from './claims/pairwise.ts';
+import type { Client } from './clients/clients.ts';
+import { directorateOf, mustChooseDirectorate } from './records/grant.ts';
 
 /** The questions between a request and its answer, in their order; those of later prompts slot in between. */
 export function questions(db: Database) {

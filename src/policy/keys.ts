@@ -75,7 +75,7 @@ export const policies = {
   'clients.dynamic_registration': { unit: 'switch', default: false },
   // Off only while an old client, or a certification, must be let in without.
   'clients.dynamic_pkce': { unit: 'switch', default: true },
-  // Never shorter than it takes until everybody has fetched it (oidc/signing-keys.ts).
+  // Never shorter than it takes until everybody has fetched it (oidc/keys/signing-keys.ts).
   'keys.publish_ahead': { unit: 'seconds', default: day, min: 10 * minute, max: 7 * day },
   'keys.rotation_days': { unit: 'days', default: 90, min: 7, max: 730 },
   'organisations.npwp_check': { unit: 'choice', default: 'warn', options: ['warn', 'error'] },

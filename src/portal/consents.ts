@@ -6,7 +6,7 @@ import { record } from '../audit/audit.ts';
 import { listConsents, type ShownConsent, withdrawConsent } from '../consents.ts';
 import { inTransaction, type Transaction } from '../database.ts';
 import { formatDate } from '../i18n/dates.ts';
-import { type Access, listAccess } from '../oidc/grant-list.ts';
+import { type Access, listAccess } from '../oidc/records/grant-list.ts';
 import { describeAccess, describeApis, findApis } from '../prompts/consent.ts';
 import { page } from '../views.ts';
 import { readPerson } from './person.ts';

@@ -5,7 +5,7 @@ import type { AuditRequest } from '../audit/audit.ts';
 import { inTransaction } from '../database.ts';
 import { formatMoment } from '../i18n/dates.ts';
 import { nameDevice } from '../i18n/devices.ts';
-import { listSessionsOf, type ShownSession } from '../oidc/session-list.ts';
+import { listSessionsOf, type ShownSession } from '../oidc/sessions/session-list.ts';
 import { page } from '../views.ts';
 import { readPerson } from './person.ts';
 import type { PortalStore } from './portal.ts';

@@ -27,8 +27,8 @@ import { submissionSchema, submitClient } from '../../src/clients/submissions.ts
 import { inTransaction } from '../../src/database.ts';
 import { sendMail } from '../../src/delivery/outbox.ts';
 import { addRequest } from '../../src/links/requests.ts';
-import type { KeyAlgorithm } from '../../src/oidc/key-pairs.ts';
-import { publishKey, removeKey } from '../../src/oidc/signing-keys.ts';
+import type { KeyAlgorithm } from '../../src/oidc/keys/key-pairs.ts';
+import { publishKey, removeKey } from '../../src/oidc/keys/signing-keys.ts';
 import { addMembership } from '../../src/organisations/directorate.ts';
 import { findOrganisation, saveOrganisation } from '../../src/organisations/organisation.ts';
 import { listRoles } from '../../src/permissions.ts';

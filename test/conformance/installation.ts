@@ -15,8 +15,8 @@ import { type Database, inTransaction, migrate, openDatabase } from '../../src/d
 import { demo_password, seedPeople } from '../../src/demo/people.ts';
 import { startPostgres } from '../../src/demo/postgres.ts';
 import { prepareJobs } from '../../src/jobs.ts';
-import { issueInitialAccessToken } from '../../src/oidc/initial-tokens.ts';
-import { recordKey } from '../../src/oidc/store.ts';
+import { issueInitialAccessToken } from '../../src/oidc/clients/initial-tokens.ts';
+import { recordKey } from '../../src/oidc/records/store.ts';
 import type { PolicyKey } from '../../src/policy/keys.ts';
 import { setPolicy, whole_system } from '../../src/policy/store.ts';
 import { openRootSecrets } from '../../src/root-secrets.ts';

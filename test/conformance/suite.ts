@@ -4,8 +4,8 @@ import * as oidc from 'openid-client';
 import type { ClientRegistration } from '../../src/clients/client.ts';
 import { inTransaction } from '../../src/database.ts';
 import { findFreePort } from '../../src/demo/postgres.ts';
-import { issueInitialAccessToken } from '../../src/oidc/initial-tokens.ts';
-import { recordKey } from '../../src/oidc/store.ts';
+import { issueInitialAccessToken } from '../../src/oidc/clients/initial-tokens.ts';
+import { recordKey } from '../../src/oidc/records/store.ts';
 import { setPolicy, whole_system } from '../../src/policy/store.ts';
 import { openRootSecrets } from '../../src/root-secrets.ts';
 import {

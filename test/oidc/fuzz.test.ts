@@ -2,8 +2,8 @@
 
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { inTransaction } from '../../src/database.ts';
-import { issueInitialAccessToken } from '../../src/oidc/initial-tokens.ts';
-import { recordKey } from '../../src/oidc/store.ts';
+import { issueInitialAccessToken } from '../../src/oidc/clients/initial-tokens.ts';
+import { recordKey } from '../../src/oidc/records/store.ts';
 import { demo_password, registerClient, startGapura, type TestGapura } from '../support/gapura.ts';
 import { type HttpVisitor, newHttpVisitor } from '../support/http.ts';
 import { setTestPolicy } from '../support/policy.ts';

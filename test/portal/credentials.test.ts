@@ -8,7 +8,7 @@ import { changePassword } from '../../src/accounts/password-change.ts';
 import { writePassword } from '../../src/accounts/password-store.ts';
 import { inTransaction } from '../../src/database.ts';
 import { openLimits } from '../../src/limits.ts';
-import { liftSession } from '../../src/oidc/session-store.ts';
+import { liftSession } from '../../src/oidc/sessions/session-store.ts';
 import { type Browser, clickAndSettle, expectNoAxeViolations, expectQuiet, openBrowser } from '../support/browser.ts';
 import { moveClock, resetClock } from '../support/clock.ts';
 import { readText } from '../support/facts.ts';

@@ -10,7 +10,7 @@ import { demo_password, seedPeople } from '../../src/demo/people.ts';
 import { findFreePort } from '../../src/demo/postgres.ts';
 import { listen, stopListening } from '../../src/http/listen.ts';
 import type { Verifiers } from '../../src/links/link.ts';
-import { loadSigningKeys } from '../../src/oidc/signing-keys.ts';
+import { loadSigningKeys } from '../../src/oidc/keys/signing-keys.ts';
 import { type Gapura, openGapura } from '../../src/server.ts';
 import { startWorker } from '../../src/worker.ts';
 import { type Answer, type HttpVisitor, newHttpVisitor } from './http.ts';

@@ -2,7 +2,7 @@
 
 import { sql } from 'kysely';
 import { z } from 'zod';
-import { countGrantsIn, endGrantsIn } from '../../oidc/directorate-grants.ts';
+import { countGrantsIn, endGrantsIn } from '../../oidc/records/directorate-grants.ts';
 import {
   type Agency,
   agencySchema,

@@ -2,7 +2,7 @@
 
 import { sql } from 'kysely';
 import { z } from 'zod';
-import { clients_per_token, endInitialAccessToken } from '../../oidc/initial-tokens.ts';
+import { clients_per_token, endInitialAccessToken } from '../../oidc/clients/initial-tokens.ts';
 import { policy } from '../../policy/policy.ts';
 import { moment } from '../fields.ts';
 import type { Resource } from '../resource.ts';

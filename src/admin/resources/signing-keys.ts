@@ -3,9 +3,9 @@
 import { sql } from 'kysely';
 import { z } from 'zod';
 import type { Database, Transaction } from '../../database.ts';
-import { type KeyAlgorithm, key_algorithms } from '../../oidc/key-pairs.ts';
-import { endGrantsSigned } from '../../oidc/signed-grants.ts';
-import { keptRetired, promoteKey, publishKey, removeKey } from '../../oidc/signing-keys.ts';
+import { type KeyAlgorithm, key_algorithms } from '../../oidc/keys/key-pairs.ts';
+import { endGrantsSigned } from '../../oidc/keys/signed-grants.ts';
+import { keptRetired, promoteKey, publishKey, removeKey } from '../../oidc/keys/signing-keys.ts';
 import { policy } from '../../policy/policy.ts';
 import { moment } from '../fields.ts';
 import type { Desk, Entry, Outcome, Resource } from '../resource.ts';

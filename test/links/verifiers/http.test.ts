@@ -8,7 +8,7 @@ import { createLocalJWKSet, decodeJwt, exportJWK, generateKeyPair, type JWK, jwt
 import { nowSeconds } from '../../../src/clock.ts';
 import type { VerifierTools } from '../../../src/links/link.ts';
 import { httpSettings, httpVerifier } from '../../../src/links/verifiers/http.ts';
-import { createRequestSigner } from '../../../src/oidc/request-signer.ts';
+import { createRequestSigner } from '../../../src/oidc/keys/request-signer.ts';
 import { createOutbound } from '../../../src/outbound.ts';
 import { type Behaviour, testVerifier, type VerifierGround } from '../../contracts/verifier.ts';
 import { own_password, startApplication, type TestApplication } from '../../support/application.ts';

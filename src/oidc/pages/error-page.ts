@@ -1,0 +1,47 @@
+/** What a person sees when the engine refuses a request and there is no application to tell. */
+
+import type { Context } from 'koa';
+import { refuse } from '../../http/errors.ts';
+import type { RequestContext } from '../../http/guard.ts';
+import { followUiLocales } from '../../http/language.ts';
+import type { Engine } from '../../prompts/prompt.ts';
+import { type Client, describeClient } from '../clients/clients.ts';
+
+/** A person's page for what went wrong in the engine: known errors get words of their own, everything has a way on. */
+export async function showEngineError(
+  ctx: Context,
+  error: Error & { statusCode?: number; error_detail?: string },
+  prompts: Engine,
+): Promise<void> {
+  const { oidc } = ctx as unknown as { oidc?: { client?: Client } };
+  const status = error.statusCode ?? 500;
+  // Ours to explain: a bug, or a lost dependency. The app's own error page does, with the request's id.
+  if (status >= 500) throw error;
+  followUiLocales(ctx, ctx.query.ui_locales);
+  const known = ['SessionNotFound', 'InvalidClient', 'InvalidRedirectUri', 'InvalidRequestUri', 'AccessDenied'];
+  const key = known.includes(error.name) ? error.name : 'other';
+  // Resumed too late or twice: the interaction is gone, but not whose it was.
+  const [, uid] = /^\/auth\/([\w-]+)$/.exec(ctx.path) ?? [];
+  const past = uid && !oidc?.client ? await prompts.findPast(uid) : undefined;
+  const described = oidc?.client
+    ? describeClient(oidc.client, ctx.state.language)
+    : past && (await prompts.findClient(past.client_id, ctx.state.language));
+  const back = described?.way_back
+    ? [{ href: described.way_back, label: ctx.state.t('words.back_to', { client: described.asking.name }) }]
+    : [];
+  ctx.state.log.info({ error: error.name, detail: error.error_detail }, 'refused by the engine');
+  refuse(
+    ctx as unknown as RequestContext,
+    status,
+    key,
+    { title: `errors.engine.${key}.title`, text: `errors.engine.${key}.text` },
+    {
+      tells_id: true,
+      ways: [
+        ...back,
+        { href: '/portal', label: ctx.state.t('words.sign_in') },
+        { href: '/', label: ctx.state.t('words.to_start') },
+      ],
+    },
+  );
+}

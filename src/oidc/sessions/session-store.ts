@@ -1,0 +1,248 @@
+/** Sessions in PostgreSQL: merged entry by entry, ended in one transaction with all that hangs on them. */
+
+import { sql } from 'kysely';
+import { type Adapter, errors } from 'oidc-provider';
+import type { AuditRequest } from '../../audit/audit.ts';
+import { keyedDigest } from '../../crypto.ts';
+import { type Database, inTransaction, type Transaction } from '../../database.ts';
+import { networkOf } from '../../i18n/devices.ts';
+import type { Authorization } from '../../tables.ts';
+import type { RequestOfEngine } from '../internals.ts';
+import { expiry } from '../records/records.ts';
+import { type EndedSession, endGrant, endGrants, type RecordStore } from '../records/store.ts';
+import { readSession, type SessionPayload } from './session-read.ts';
+
+/** The engine's adapter for sessions. */
+export function sessionAdapter(store: RecordStore): Adapter {
+  const { db } = store;
+  const hash = (id: string) => keyedDigest(store.id_key, `Session\0${id}`);
+
+  return {
+    async upsert(id, payload, ttl) {
+      const {
+        uid,
+        accountId,
+        generation,
+        authorizations = {},
+        stored,
+        renewed,
+        remembered = false,
+        transient: _transient,
+        password_due: _password_due,
+        unseen: _unseen,
+        exp: _exp,
+        jti: _jti,
+        kind: _kind,
+        ...kept
+      } = payload as SessionPayload;
+      if (!stored) {
+        await db
+          .insertInto('oidc_sessions')
+          .values({
+            uid: uid as string,
+            id_hash: hash(id),
+            account_id: accountId ?? null,
+            generation: generation ?? null,
+            payload: JSON.stringify(kept),
+            authorizations: JSON.stringify(authorizations),
+            expires_at: expiry(ttl as number),
+            remembered,
+            ...seenFrom(store.request()),
+          })
+          .execute();
+        return;
+      }
+      await updateSession(store, {
+        uid: uid as string,
+        id_hash: hash(id),
+        accountId,
+        generation,
+        authorizations,
+        renewed,
+        remembered,
+        kept,
+        ttl: ttl as number,
+      });
+    },
+
+    async find(id) {
+      const session = await readSession(db, 'id_hash', hash(id));
+      return session && { ...session, jti: id };
+    },
+
+    findByUid: (uid) => readSession(db, 'uid', uid),
+
+    async destroy(id) {
+      const row = await db.selectFrom('oidc_sessions').select('uid').where('id_hash', '=', hash(id)).executeTakeFirst();
+      if (row) await endSession(store, row.uid, 'sign_out');
+    },
+
+    async consume() {},
+    async revokeByGrantId() {},
+    async findByUserCode() {
+      return undefined;
+    },
+  };
+}
+
+interface SessionChange {
+  uid: string;
+  id_hash: Buffer;
+  accountId: string | undefined;
+  generation: number | undefined;
+  authorizations: Record<string, Authorization>;
+  renewed: boolean | undefined;
+  remembered: boolean;
+  kept: Record<string, unknown>;
+  ttl: number;
+}
+
+/**
+ * Merges what this request owns into the session's row: the marks of its own client's entry, while that entry still holds
+ * this request's grant; who signed in, only if it signed somebody in; the state of a sign-out, only on the sign-out's own
+ * routes; the cookie's id, only if it was renewed. Six applications opened at once would otherwise overwrite each other's
+ * entries. A session that ended meanwhile is not restored, and what was granted under it ends with it.
+ */
+async function updateSession(store: RecordStore, change: SessionChange): Promise<void> {
+  const { uid, id_hash, accountId, generation, authorizations, renewed, remembered, kept, ttl } = change;
+  const request = store.request();
+  const { state, ...login } = kept;
+  const client_id = request?.client_id;
+  const entry = client_id === undefined ? undefined : authorizations[client_id];
+  const owns_state = request?.ends_session || state !== undefined;
+  const patch = { ...(request?.signs_in ? login : {}), ...(owns_state && state !== undefined ? { state } : {}) };
+  const result = await store.db
+    .updateTable('oidc_sessions')
+    .set({
+      ...(renewed ? { id_hash } : {}),
+      ...(request?.signs_in
+        ? { account_id: accountId ?? null, generation: inherited(accountId, generation), remembered }
+        : {}),
+      ...seenFrom(request),
+      payload: sql`${owns_state ? sql`payload - 'state'` : sql`payload`} || ${JSON.stringify(patch)}::jsonb`,
+      ...(client_id !== undefined && entry?.grantId
+        ? {
+            authorizations: sql`CASE WHEN ${grantOf(client_id)} = ${entry.grantId}
+              THEN authorizations || ${JSON.stringify({ [client_id]: entry })}::jsonb ELSE authorizations END`,
+          }
+        : {}),
+      ...(client_id !== undefined && !entry && request?.leaves_client
+        ? { authorizations: sql`authorizations - ${client_id}::text` }
+        : {}),
+      expires_at: expiry(ttl),
+      seen_at: sql`gapura_now()`,
+    })
+    .where('uid', '=', uid)
+    .executeTakeFirst();
+  if (result.numUpdatedRows === 1n) return;
+  if (entry?.grantId && !entry.persistsLogout) await endGrant(store.db, entry.grantId);
+  throw sessionIsOver();
+}
+
+/** Where a sign-in came from, as its person is shown it later: so much of it and no more, of the address only the network. */
+function seenFrom(request: RequestOfEngine | undefined) {
+  if (!request?.signs_in || !request.sent_by) return {};
+  const { user_agent, address } = request.sent_by;
+  return { user_agent: user_agent?.slice(0, 300) ?? null, network: networkOf(address).slice(0, 60) };
+}
+
+// A sign-in's result is played again at every later prompt, maybe after the password was changed in this very session: the
+// same person's session is never put back to the number it was lifted from.
+const inherited = (account_id: string | undefined, generation: number | undefined) =>
+  sql<
+    number | null
+  >`CASE WHEN account_id = ${account_id ?? null}::uuid THEN greatest(generation, ${generation ?? null}::int)
+    ELSE ${generation ?? null}::int END`;
+
+/**
+ * Lifts a session to the generation that its person's account was just raised to, in the same transaction. Only from the
+ * number right before: a session that something else ended stays ended.
+ * @returns whether there was such a session
+ */
+export async function liftSession(
+  tx: Transaction,
+  { uid, account_id, generation }: { uid: string; account_id: string; generation: number },
+): Promise<boolean> {
+  const result = await tx
+    .updateTable('oidc_sessions')
+    .set({ generation })
+    .where('uid', '=', uid)
+    .where('account_id', '=', account_id)
+    .where('generation', '=', generation - 1)
+    .where('expires_at', '>', sql<Date>`gapura_now()`)
+    .executeTakeFirst();
+  return result.numUpdatedRows === 1n;
+}
+
+/** The error of a request whose session ended under it; it becomes a page of ours, never an answer to the application. */
+export function sessionIsOver(): Error {
+  return Object.assign(new errors.SessionNotFound('session has ended'), { allow_redirect: false });
+}
+
+const grantOf = (client_id: string) => sql<string | null>`(authorizations #>> ARRAY[${client_id}::text, 'grantId'])`;
+
+/**
+ * Puts a new grant into a client's entry of a session's row, if the entry still holds the grant that this request began
+ * with (`from`; undefined: none). Of tabs that open an application in the same instant one comes first; the others are
+ * given its entry, so that all of them work with one grant.
+ * @returns the entry as it stands now, the caller's or another's; undefined when the session or the entry's grant is gone
+ */
+export async function claimEntry(
+  db: Database,
+  uid: string,
+  client_id: string,
+  from: string | undefined,
+  entry: { sid: string; grantId: string },
+): Promise<Authorization | undefined> {
+  const claimed = await db
+    .updateTable('oidc_sessions')
+    .set({
+      authorizations: sql`authorizations || jsonb_build_object(${client_id}::text,
+        coalesce(authorizations -> ${client_id}::text, '{}') || ${JSON.stringify(entry)}::jsonb)`,
+    })
+    .where('uid', '=', uid)
+    .where(sql<boolean>`${grantOf(client_id)} IS NOT DISTINCT FROM ${from ?? null}::text`)
+    .executeTakeFirst();
+  if (claimed.numUpdatedRows === 1n) return entry;
+  const row = await db.selectFrom('oidc_sessions').select('authorizations').where('uid', '=', uid).executeTakeFirst();
+  const held = row?.authorizations[client_id];
+  return held?.grantId ? held : undefined;
+}
+
+/**
+ * Ends a session in one transaction: the row, the grants it held with their codes and tokens (those meant to outlive it
+ * stay), and whatever `sessionEnded` adds. Reads the applications from the row it deletes, so that one opened a moment
+ * before is told, and one that comes a moment later finds no session.
+ * @param owner whose it must be, where a person ends it by its name, and what the audit is told of the request
+ * @returns whether there was a session to end
+ */
+export async function endSession(
+  store: RecordStore,
+  uid: string,
+  because: EndedSession['because'],
+  owner?: { account_id: string; request: AuditRequest },
+): Promise<boolean> {
+  return inTransaction(store.db, async (tx) => {
+    const row = await tx
+      .deleteFrom('oidc_sessions')
+      .where('uid', '=', uid)
+      .$if(owner !== undefined, (query) => query.where('account_id', '=', owner?.account_id ?? null))
+      .returning(['uid', 'account_id', 'authorizations'])
+      .executeTakeFirst();
+    if (!row) return false;
+    const grants = Object.values(row.authorizations)
+      .filter((entry) => entry.grantId && !entry.persistsLogout)
+      .map((entry) => entry.grantId as string);
+    await endGrants(tx, grants);
+    await store.sessionEnded(tx, { ...row, because, sent_by: owner?.request ?? store.request()?.sent_by });
+    return true;
+  });
+}
+
+/** Deletes up to `batch` sessions whose time is over. */
+export async function purgeSessions(db: Database, batch = 1000): Promise<number> {
+  const { numAffectedRows = 0n } = await sql`DELETE FROM oidc_sessions WHERE uid = ANY (ARRAY(
+    SELECT uid FROM oidc_sessions WHERE expires_at < gapura_now() - interval '1 minute'
+    ORDER BY expires_at LIMIT ${batch} FOR UPDATE SKIP LOCKED))`.execute(db);
+  return Number(numAffectedRows);
+}

@@ -22,7 +22,9 @@ export default {
   globalTeardown: '<rootDir>/test/support/end-run.ts',
   reporters: ['default', '<rootDir>/test/support/totals.ts'],
   testTimeout: 60_000,
-  // Several tests start two servers and a browser of their own: more at once would run out of connections, not of cores.
-  maxWorkers: Math.min(Math.max(availableParallelism(), 2), 4),
+  // One more than there are cores, since tests wait for servers and browsers; more would run out of connections.
+  maxWorkers: Math.min(availableParallelism() + 1, 4),
+  // Each file leaves its modules behind in its process, and collecting that garbage takes longer with every file.
+  workerIdleMemoryLimit: '800MB',
   collectCoverage: false,
 };

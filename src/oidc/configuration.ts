@@ -127,6 +127,7 @@ export function configure({ config, db, clients, fetch, renderError }: EnginePar
     ttl: {
       AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? 900,
       AuthorizationCode: 60,
+      DeviceCode: 600,
       ClientCredentials: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? 600,
       Grant: () => (runningTrial() ? trial_lifetime : grantLifetime()),
       IdToken: 3600,

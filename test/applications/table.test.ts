@@ -120,6 +120,7 @@ describe('a row', () => {
         ...{
           agency_name_en: 'Badan Obat (en)',
           is_supported: true,
+          initiate_login_uri: null,
           needs_no_link: false,
           links: 0,
           linked_since: null,

@@ -19,6 +19,7 @@ import { findFreePort, startPostgres } from '../../src/demo/postgres.ts';
 import { prepareJobs } from '../../src/jobs.ts';
 import { addPerson, saveOrganisation } from '../../src/organisations/organisation.ts';
 import { grantRole } from '../../src/permissions.ts';
+import { openRootSecrets } from '../../src/root-secrets.ts';
 import type { Question, Usage } from './answers.ts';
 
 /** A process under measurement, and a connection pool to it. */
@@ -139,8 +140,8 @@ const claims = {
 };
 
 async function fill(db: Database, env: Record<string, string>, people: string[]) {
-  const config = readConfig(env);
   await migrate(db);
+  const config = await openRootSecrets(db, readConfig(env));
   await prepareJobs(config.database_url);
   await seed(db, config);
   const { id } = await saveOrganisation(db, organisation);

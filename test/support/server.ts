@@ -45,6 +45,8 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
+const compile_cache = fileURLToPath(new URL('../../node_modules/.cache/gapura-compiled', import.meta.url));
+
 /**
  * Starts a process and waits until /readyz answers 200.
  * @throws Error with the process's own words when it ends first or is not ready within 20 s
@@ -59,6 +61,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const child = spawn(process.execPath, [fileURLToPath(entry), ...command], {
     env: {
       PATH: process.env.PATH ?? '',
+      // Many such processes start in a run, and compiling is a good part of a start.
+      NODE_COMPILE_CACHE: compile_cache,
       GAPURA_PRODUCTION: 'false',
       GAPURA_URL: url,
       GAPURA_LISTEN_PORT: String(port),

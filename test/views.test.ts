@@ -44,7 +44,7 @@ const login = {
   client,
   action: '/interaction/u1',
   values: { identifier: '', remember: false },
-  offers_remembering: true,
+  is_again: false,
   errors: {},
   registration_href: '/registration?client_id=e-bpom',
   recovery_href: '/recovery?client_id=e-bpom',

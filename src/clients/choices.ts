@@ -2,8 +2,8 @@
 
 import { api_scopes } from '../permissions.ts';
 
-/** What a client may be allowed to ask for: about people, and, behind that, of the interface for programs. */
-export const client_scopes = [
+/** What a client may be allowed to ask for about people, in the order in which they are told of it. */
+export const people_scopes = [
   'openid',
   'profile',
   'email',
@@ -14,8 +14,10 @@ export const client_scopes = [
   'directorate',
   'linked_account',
   'offline_access',
-  ...api_scopes,
 ] as const;
+
+/** The same, and behind it what it may ask of the interface for programs. */
+export const client_scopes = [...people_scopes, ...api_scopes] as const;
 
 /** With which we sign what a client is told. */
 export const token_algorithms = ['ES256', 'EdDSA', 'RS256', 'PS256'] as const;

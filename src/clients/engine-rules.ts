@@ -71,7 +71,7 @@ const about_field: [RegExp, string][] = [
   [/ must not use the \S+ URI scheme$/, 'errors.client.address_forbidden'],
   [/ can only use loopback addresses as hostnames$/, 'errors.client.address_https'],
   [/ using claimed HTTPS URIs must not be using /, 'errors.client.address_claimed'],
-  [/ for web clients using implicit flow /i, 'errors.client.address_https'],
+  [/ for web clients using implicit flow /i, 'errors.client.address_hybrid'],
   [/ must (?:only contain|be an?) https uris?$/, 'errors.client.address_secure'],
   [/ must (?:only contain|be an?) web uris?$/, 'errors.client.address_web'],
   [/ can only contain email addresses$/, 'errors.client.contact'],

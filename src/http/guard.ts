@@ -11,8 +11,6 @@ import { certificateTaker, type ToldCertificate } from './client-certificate.ts'
 /** What every later step finds in `ctx.state`. */
 export interface RequestState {
   request_id: string;
-  /** When it came, by the process's own clock that never jumps (process.hrtime). */
-  began: bigint;
   /** The person's IP address: of the peer, or told by a trusted proxy. */
   address: string;
   /** The certificate by which a program proved itself to a trusted proxy. */
@@ -55,7 +53,6 @@ export function openRequest(config: Config, log: Logger): Middleware {
     ctx.set('x-request-id', request_id);
     Object.assign(ctx.state, {
       request_id,
-      began,
       address,
       ...(certificate ? { certificate } : {}),
       language: 'id',

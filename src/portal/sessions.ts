@@ -19,17 +19,27 @@ const session_uid = /^[\w-]{21,43}$/;
 const most_shown = 50;
 
 /** What is said in place of nothing, by the `done` of the address. */
-const done = ['ended', 'others'] as const;
+const done = ['ended', 'others', 'over'] as const;
 
 /** GET /portal/sessions?done= */
-export async function showSessions(ctx: Context, { db }: PortalStore, account_id: string, own: string): Promise<void> {
+export function showSessions(ctx: Context, store: PortalStore, account_id: string, own: string): Promise<void> {
+  const said = done.find((word) => word === ctx.query.done);
+  return show(ctx, store, account_id, own, said);
+}
+
+async function show(
+  ctx: Context,
+  { db }: PortalStore,
+  account_id: string,
+  own: string,
+  said: (typeof done)[number] | undefined,
+): Promise<void> {
   const { language, t } = ctx.state;
   const [{ header }, sessions] = await Promise.all([
     readPerson(db, account_id, 'sessions'),
     listSessionsOf(db, account_id, language),
   ]);
   const at = (moment: Date) => formatMoment(language, moment, header.zone);
-  const said = done.find((word) => word === ctx.query.done);
   const describe = ({ uid, user_agent, network, remembered, created_at, seen_at, applications }: ShownSession) => ({
     uid,
     device: nameDevice(t, user_agent ?? undefined),
@@ -62,9 +72,12 @@ export async function submitSessionEnd(
   own: string,
 ): Promise<void> {
   const uid = String(ctx.params.id);
-  // Another person's, one that never was, and one that is over already are the same 404.
   const is_ended = session_uid.test(uid) && (await end(ctx, store, account_id, [uid]));
-  if (!is_ended) return ctx.throw(404);
+  if (!is_ended) {
+    // Another person's, one that never was, and one that is over already are the same.
+    ctx.status = 404;
+    return show(ctx, store, account_id, own, 'over');
+  }
   if (uid === own) return leave(ctx, store);
   ctx.status = 303;
   ctx.redirect(`${address}?done=ended`);

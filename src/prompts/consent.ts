@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { findAccount } from '../accounts/store.ts';
+import { people_scopes } from '../clients/choices.ts';
 import type { Database } from '../database.ts';
 import { readForm } from '../http/form.ts';
 import type { Translate } from '../i18n/messages.ts';
@@ -45,19 +46,7 @@ const offline = 'offline_access';
 
 const no_access = { api_access: [], known_access: [] };
 
-/** The scopes and claims there are words for, in the order of a page. */
-const scopes = [
-  'openid',
-  'profile',
-  'email',
-  'phone',
-  'address',
-  'organization',
-  'role',
-  'directorate',
-  'linked_account',
-  offline,
-];
+/** The claims there are words for, in the order of a page. */
 const claims = [
   'name',
   'preferred_username',
@@ -102,7 +91,7 @@ export function describeAccess(t: Translate, asked: { scopes: string[]; claims: 
   // Several claims have the name of the scope that brings the same.
   const wanted = new Set([...asked.scopes, ...asked.claims]);
   return [
-    ...scopes.filter((name) => wanted.delete(name)).map((name) => t(`words.scope_${name}`)),
+    ...people_scopes.filter((name) => wanted.delete(name)).map((name) => t(`words.scope_${name}`)),
     ...claims.filter((name) => wanted.delete(name)).map((name) => t(`words.claim_${name}`)),
     ...wanted,
   ];

@@ -3,6 +3,7 @@
 import type { Context } from 'koa';
 import { z } from 'zod';
 import { canonicalise } from '../accounts/identifiers.ts';
+import { findAccount } from '../accounts/store.ts';
 import type { Database } from '../database.ts';
 import { readForm } from '../http/form.ts';
 import { countSignIn } from '../http/ops.ts';
@@ -44,8 +45,11 @@ export const loginPrompt: Prompt = {
 
   async show(visit) {
     if (await takeRecovered(visit)) return;
-    const hint = visit.interaction.params.login_hint;
-    const identifier = typeof hint === 'string' ? hint.slice(0, 254) : '';
+    const { session, params } = visit.interaction;
+    const hint = typeof params.login_hint === 'string' ? params.login_hint.slice(0, 254) : '';
+    // Whoever proves once more to be there is not asked for the name as well; another person writes over it.
+    const known = session && !hint ? await findAccount(visit.store.db, session.accountId) : undefined;
+    const identifier = hint || (known?.username ?? '');
     show(visit, { identifier, remember: false }, {}, await offerIfNeeded(visit));
   },
 
@@ -163,7 +167,7 @@ function show(visit: Visit, values: Typed, errors: Problems, check: Check | unde
     client: client.asking,
     action,
     values,
-    offers_remembering: !isAgain(visit),
+    is_again: isAgain(visit),
     errors,
     check,
     waiting: retry_after === undefined ? undefined : waitingText(ctx.state.t, retry_after),

@@ -1,9 +1,10 @@
 /** The engine through a real relying party: discovery, code with PKCE, claims, refresh, directorates, standing. */
 
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import * as oidc from 'openid-client';
 import { endEverything, lockAccount, unlockAccount } from '../../src/accounts/account.ts';
 import { type Database, inTransaction } from '../../src/database.ts';
+import { moveClock, resetClock } from '../support/clock.ts';
 import { demo_password, newSignedInVisitor, registerClient, startGapura, type TestGapura } from '../support/gapura.ts';
 import { newHttpVisitor } from '../support/http.ts';
 import { authorize, openParty, type TestParty } from '../support/relying-party.ts';
@@ -25,6 +26,8 @@ beforeAll(async () => {
     everything,
   );
 });
+
+afterEach(() => resetClock(gapura.db));
 
 afterAll(() => {
   if (process.env.SHOWLOG)
@@ -145,6 +148,8 @@ describe('code with PKCE', () => {
     const { tokens } = await signInAt(party, 'budi');
     const second = await oidc.refreshTokenGrant(party.configuration, tokens.refresh_token ?? '');
     expect(second.refresh_token).not.toBe(tokens.refresh_token);
+    // Not in the same moment any more.
+    await moveClock(gapura.db, 4);
     await expect(oidc.refreshTokenGrant(party.configuration, tokens.refresh_token ?? '')).rejects.toMatchObject({
       error: 'invalid_grant',
     });

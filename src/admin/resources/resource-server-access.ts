@@ -69,6 +69,7 @@ export const grantEnd: Operation = {
   ...writing,
   name: 'grant-end',
   input: z.object({ ended_client_id: z.string().max(200).meta({ options: 'allowed' }) }),
+  applies: ({ allowed_clients }) => Number(allowed_clients) > 0,
   async run(tx, _desk, { ended_client_id }, entry) {
     const id = String(entry?.id);
     if (await withdrawClient(tx, id, String(ended_client_id))) return { state: 'done', id };
@@ -98,6 +99,7 @@ export const exchangeEnd: Operation = {
   input: z.object({
     ended_target_id: z.uuid('errors.resource-server.target_unknown').meta({ options: 'paired' }),
   }),
+  applies: ({ exchange_pairs }) => Number(exchange_pairs) > 0,
   async run(tx, _desk, { ended_target_id }, entry) {
     const id = String(entry?.id);
     if (await endExchange(tx, id, String(ended_target_id))) return { state: 'done', id };

@@ -109,11 +109,22 @@ export const resourceServers: Resource = {
     token_lifetime: z.int().meta({ unit: 'words.seconds' }),
     signing_alg: z.enum(signing_algorithms),
     client_id: z.string().nullable(),
+    allowed_clients: z.int(),
+    exchange_pairs: z.int(),
     active: z.boolean(),
     version: z.int(),
     updated_at: moment(),
   }),
-  select: (db: Database) => db.selectFrom('resource_servers as s').selectAll(),
+  select: (db: Database) =>
+    db
+      .selectFrom('resource_servers as s')
+      .selectAll()
+      .select([
+        sql<number>`(SELECT count(*)::int FROM resource_grants g WHERE g.resource_server_id = s.id)`.as(
+          'allowed_clients',
+        ),
+        sql<number>`(SELECT count(*)::int FROM token_exchanges x WHERE x.source_id = s.id)`.as('exchange_pairs'),
+      ]),
   // The words of the scopes have a section of their own.
   read: (row) => ({ ...row, scopes: (row.scopes as ApiScope[]).map(({ name }) => name) }),
   within: ({ agencies }) => sql<boolean>`r.agency_code = ANY (${agencies})`,

@@ -28,7 +28,17 @@ export function findResource(db: Database) {
     const purpose = is_own ? 'for_itself' : 'for_people';
     const target = await findTarget(db, identifier, { client_id: client.clientId, purpose });
     if (!target) throw new errors.InvalidTarget();
-    return describeTarget(ctx, target);
+    const described = describeTarget(ctx, target);
+    // Less than was asked for is told; nothing of it, the engine would give without a word (RFC 6749 section 5.1).
+    const asked = is_own
+      ? String(ctx.oidc.params?.scope ?? '')
+          .split(' ')
+          .filter(Boolean)
+      : [];
+    const allowed = described.scope.split(' ');
+    if (asked.length > 0 && !asked.some((scope) => allowed.includes(scope)))
+      throw new errors.InvalidScope('requested scope is not allowed for this resource', asked.join(' '));
+    return described;
   };
 }
 

@@ -49,6 +49,11 @@ const repeating: [sentence: RegExp, instead: string][] = [
   [/ content-type bodies are supported on /, 'only application/x-www-form-urlencoded bodies are supported'],
 ];
 
+/** The engine has one word for them, the standard a better one (RFC 6749 section 5.2). */
+const words: Record<string, string> = { 'requested grant type is not allowed for this client': 'unauthorized_client' };
+
+const introspection = /^\/connect\/introspection\/?$/i;
+
 function tidyError(ctx: Context, { error, error_description }: EngineError): object {
   const failure = failures.get(ctx.req);
   if (failure) return tellFailure(ctx, failure);
@@ -56,7 +61,12 @@ function tidyError(ctx: Context, { error, error_description }: EngineError): obj
   const [, instead] = repeating.find(([sentence]) => sentence.test(told)) ?? [];
   // RFC 6749 section 5.2 names the characters that may stand there.
   const safe = (instead ?? told).replace(/[^\x20\x21\x23-\x5b\x5d-\x7e]/g, ' ');
-  return { error, ...(safe ? { error_description: safe } : {}) };
+  // A token that is not answered for is told as any other that is not (RFC 7662 section 2.2).
+  if (error === 'unsupported_token_type' && introspection.test(ctx.path)) {
+    ctx.status = 200;
+    return { active: false };
+  }
+  return { error: words[told] ?? error, ...(safe ? { error_description: safe } : {}) };
 }
 
 /** Our own failure, or a lost dependency: logged once, and told without its cause. */

@@ -18,6 +18,12 @@ export async function showEngineError(
   // Ours to explain: a bug, or a lost dependency. The app's own error page does, with the request's id.
   if (status >= 500) throw error;
   followUiLocales(ctx, ctx.query.ui_locales);
+  // Sent again from another tab, or after going back: asked anew, or told that nobody is signed in any more.
+  if (ctx.path === '/session/end/confirm' && error.name === 'InvalidRequest') {
+    ctx.status = 303;
+    ctx.redirect('/connect/session/end');
+    return;
+  }
   const known = ['SessionNotFound', 'InvalidClient', 'InvalidRedirectUri', 'InvalidRequestUri', 'AccessDenied'];
   const key = known.includes(error.name) ? error.name : 'other';
   // Resumed too late or twice: the interaction is gone, but not whose it was.

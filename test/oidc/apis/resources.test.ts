@@ -264,6 +264,7 @@ describe('a client for itself', () => {
     const payload = decodeJwt(body.access_token);
     expect(payload).toMatchObject({ aud: stock.identifier, sub: 'mesin', client_id: 'mesin' });
     expect(Object.keys(payload)).not.toContain('auth_time');
+    expect((await get('mesin', { resource: stock.identifier, scope: 'stok:tulis' })).body.error).toBe('invalid_scope');
   });
 
   test('gets none where it may ask for people alone, and no API’s scope without the API', async () => {

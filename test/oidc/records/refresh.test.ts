@@ -67,6 +67,7 @@ describe('without a grace', () => {
     expect(third.status).toBe(200);
     expect(await alarms(app)).toEqual([]);
 
+    await later(4);
     const thieves = await storm(many, renewBy(app, refresh_token));
     expect(count(gapura, thieves)).toEqual({ 400: many });
     for (const token of [refresh_token, next, third.refresh_token ?? ''])
@@ -76,13 +77,18 @@ describe('without a grace', () => {
     expect(await alarms(app)).toHaveLength(1);
   });
 
-  test('one that was replaced a moment ago is told to be over, and used again it is a theft', async () => {
+  test('one that was replaced in this moment is refused and nothing ends; a moment later it is a theft', async () => {
     const { app, refresh_token } = await begin('baru-saja');
     const { refresh_token: next = '' } = await renew(app, refresh_token);
     const [told] = await storm(1, (at) => app.ask(at, { token: refresh_token }, '/connect/introspection'));
     expect(read(told as StormAnswer)).toMatchObject({ status: 200, active: false });
     expect(await renew(app, refresh_token, {}, 1)).toMatchObject(refused);
-    expect(await renew(app, next)).toMatchObject(refused);
+    const { status, refresh_token: third = '' } = await renew(app, next);
+    expect(status).toBe(200);
+    expect(await alarms(app)).toEqual([]);
+    await later(4);
+    expect(await renew(app, refresh_token)).toMatchObject(refused);
+    expect(await renew(app, third)).toMatchObject(refused);
     expect(await alarms(app)).toHaveLength(1);
   });
 });
@@ -107,6 +113,15 @@ describe('with a grace', () => {
     for (const { refresh_token: token = '' } of renewed.slice(0, 3).map(read))
       expect(await renew(app, token)).toMatchObject(refused);
     expect(await alarms(app)).toHaveLength(1);
+  });
+
+  test('it is over once somebody used what replaced the token', async () => {
+    const { app, refresh_token } = await begin('bertenggang-lanjut', { refresh_grace: 60 });
+    const { refresh_token: next = '' } = await renew(app, refresh_token);
+    const { refresh_token: third = '' } = await renew(app, next);
+    expect(await renew(app, refresh_token)).toMatchObject(refused);
+    expect(await renew(app, third)).toMatchObject({ status: 200 });
+    expect(await alarms(app)).toEqual([]);
   });
 
   test('another client gets nothing by it, and harms nobody', async () => {

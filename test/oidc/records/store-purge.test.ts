@@ -1,32 +1,26 @@
 /** What becomes of the engine's records when their time is over, and the clients that its adapter reads. */
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { openClients, saveClient } from '../../../src/clients/client.ts';
-import { randomToken, Secret } from '../../../src/crypto.ts';
+import { saveClient } from '../../../src/clients/client.ts';
+import { randomToken } from '../../../src/crypto.ts';
 import type { Database } from '../../../src/database.ts';
 import { createAdapter } from '../../../src/oidc/adapter.ts';
 import { findPastInteraction } from '../../../src/oidc/records/past-interactions.ts';
-import { purgeRecords, type RecordStore, recordKey } from '../../../src/oidc/records/store.ts';
+import { purgeRecords, type RecordStore } from '../../../src/oidc/records/store.ts';
 import { purgeSessions } from '../../../src/oidc/sessions/session-store.ts';
 import { policy } from '../../../src/policy/policy.ts';
 import { moveClock, resetClock } from '../../support/clock.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.ts';
+import { openRecords } from '../../support/records.ts';
 
 let database: TestDatabase;
 let db: Database;
 let records: RecordStore;
-const config = { secrets: [new Secret('a secret of the tests, long enough')] };
 
 beforeAll(async () => {
   database = await createTestDatabase();
   db = database.db;
-  records = {
-    db,
-    id_key: recordKey(config),
-    clients: openClients(db, config),
-    request: () => undefined,
-    sessionEnded: async () => undefined,
-  };
+  records = openRecords(db);
 });
 
 afterEach(async () => {

@@ -2,32 +2,22 @@
 
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import type { Adapter, AdapterPayload } from 'oidc-provider';
+import type { AdapterPayload } from 'oidc-provider';
 import { createAccount, endEverything, lockAccount } from '../../../src/accounts/account.ts';
-import { openClients } from '../../../src/clients/client.ts';
 import { now } from '../../../src/clock.ts';
-import { randomToken, Secret } from '../../../src/crypto.ts';
+import { randomToken } from '../../../src/crypto.ts';
 import { type Database, inTransaction, openDatabase } from '../../../src/database.ts';
-import { createAdapter } from '../../../src/oidc/adapter.ts';
-import { endGrant, type RecordStore, recordKey } from '../../../src/oidc/records/store.ts';
+import { endGrant } from '../../../src/oidc/records/store.ts';
 import { listDeadSessions } from '../../../src/oidc/sessions/session-list.ts';
 import { moveClock, resetClock } from '../../support/clock.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.ts';
+import { adapterFor } from '../../support/records.ts';
 
 let database: TestDatabase;
 let db: Database;
 let other_node: Database;
 let tono: string;
-const config = { secrets: [new Secret('a secret of the tests, long enough')] };
-
-const openStore = (on: Database): RecordStore => ({
-  db: on,
-  id_key: recordKey(config),
-  clients: openClients(on, config),
-  request: () => undefined,
-  sessionEnded: async () => undefined,
-});
-const adapt = (model: string, on = db): Adapter => createAdapter(openStore(on), model);
+const adapt = (model: string, on = db) => adapterFor(on, model);
 
 beforeAll(async () => {
   database = await createTestDatabase();

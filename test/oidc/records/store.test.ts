@@ -3,31 +3,21 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
-import type { Adapter, AdapterPayload } from 'oidc-provider';
+import type { AdapterPayload } from 'oidc-provider';
 import { createAccount } from '../../../src/accounts/account.ts';
-import { openClients } from '../../../src/clients/client.ts';
 import { nowSeconds } from '../../../src/clock.ts';
-import { randomToken, Secret } from '../../../src/crypto.ts';
+import { randomToken } from '../../../src/crypto.ts';
 import { type Database, openDatabase } from '../../../src/database.ts';
-import { createAdapter } from '../../../src/oidc/adapter.ts';
-import { insertReplayMarker, type RecordStore, recordKey } from '../../../src/oidc/records/store.ts';
+import { insertReplayMarker } from '../../../src/oidc/records/store.ts';
 import { moveClock, moveProcessClock, resetClock } from '../../support/clock.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.ts';
+import { adapterFor, openRecords } from '../../support/records.ts';
 
 let database: TestDatabase;
 let db: Database;
 let other_node: Database;
 let tono: string;
-const config = { secrets: [new Secret('a secret of the tests, long enough')] };
-
-const openStore = (on: Database): RecordStore => ({
-  db: on,
-  id_key: recordKey(config),
-  clients: openClients(on, config),
-  request: () => undefined,
-  sessionEnded: async () => undefined,
-});
-const adapt = (model: string, on = db): Adapter => createAdapter(openStore(on), model);
+const adapt = (model: string, on = db) => adapterFor(on, model);
 
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -208,16 +198,16 @@ describe('single use', () => {
 
   test('of 50 who use one token identifier at once, one may', async () => {
     const id = randomUUID();
-    const outcomes = await Promise.all(race((on) => insertReplayMarker(openStore(on), id, 60)));
+    const outcomes = await Promise.all(race((on) => insertReplayMarker(openRecords(on), id, 60)));
     expect(outcomes.filter(Boolean)).toHaveLength(1);
-    expect(await insertReplayMarker(openStore(db), id, 60)).toBe(false);
-    expect(await insertReplayMarker(openStore(db), `${id}x`, 60)).toBe(true);
+    expect(await insertReplayMarker(openRecords(db), id, 60)).toBe(false);
+    expect(await insertReplayMarker(openRecords(db), `${id}x`, 60)).toBe(true);
     await expectInNoColumn(id);
   });
 
   test('a token identifier that has already expired is still noted', async () => {
     const id = randomUUID();
-    expect(await insertReplayMarker(openStore(db), id, -5)).toBe(true);
-    expect(await insertReplayMarker(openStore(db), id, -5)).toBe(false);
+    expect(await insertReplayMarker(openRecords(db), id, -5)).toBe(true);
+    expect(await insertReplayMarker(openRecords(db), id, -5)).toBe(false);
   });
 });

@@ -4,16 +4,16 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { sql } from 'kysely';
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { createAccount } from '../../../src/accounts/account.ts';
-import { openClients } from '../../../src/clients/client.ts';
 import { nowSeconds } from '../../../src/clock.ts';
-import { randomToken, Secret } from '../../../src/crypto.ts';
+import { randomToken } from '../../../src/crypto.ts';
 import { type Database, openDatabase, type Transaction } from '../../../src/database.ts';
 import { createAdapter } from '../../../src/oidc/adapter.ts';
 import type { RequestOfEngine } from '../../../src/oidc/internals.ts';
-import { type EndedSession, type RecordStore, recordKey } from '../../../src/oidc/records/store.ts';
+import type { EndedSession } from '../../../src/oidc/records/store.ts';
 import { claimEntry, endSession } from '../../../src/oidc/sessions/session-store.ts';
 import { moveClock, moveProcessClock, resetClock } from '../../support/clock.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.ts';
+import { openRecords } from '../../support/records.ts';
 
 let database: TestDatabase;
 let db: Database;
@@ -24,27 +24,24 @@ let tono: string;
 const ended: EndedSession[] = [];
 let whenEnded: (tx: Transaction) => Promise<unknown> = async () => undefined;
 
-const config = { secrets: [new Secret('a secret of the tests, long enough')] };
 const sent_by = { address: '192.0.2.1', user_agent: 'Mozilla/5.0', request_id: 'r-1' };
 
-const openStore = (request: Partial<RequestOfEngine> = {}, on = db): RecordStore => ({
-  db: on,
-  id_key: recordKey(config),
-  clients: openClients(on, config),
-  request: () => ({
-    client_id: undefined,
-    signs_in: false,
-    ends_session: false,
-    leaves_client: false,
-    signs_out: false,
-    sent_by,
-    ...request,
-  }),
-  async sessionEnded(tx, session) {
-    await whenEnded(tx);
-    ended.push(session);
-  },
-});
+const openStore = (request: Partial<RequestOfEngine> = {}, on = db) =>
+  openRecords(on, {
+    request: () => ({
+      client_id: undefined,
+      signs_in: false,
+      ends_session: false,
+      leaves_client: false,
+      signs_out: false,
+      sent_by,
+      ...request,
+    }),
+    async sessionEnded(tx, session) {
+      await whenEnded(tx);
+      ended.push(session);
+    },
+  });
 const sessions = (request: Partial<RequestOfEngine> = {}, on = db): Adapter =>
   createAdapter(openStore(request, on), 'Session');
 

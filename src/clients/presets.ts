@@ -66,6 +66,8 @@ export const presets: Record<ClientPreset, Partial<ClientInput>> = {
     ...common,
     application_type: 'web',
     fapi: true,
+    // Bound to a key, a refresh token never changes (FAPI 2.0 Security Profile, 5.3.2.1).
+    refresh_rotation: 'keep',
     token_endpoint_auth_method: 'private_key_jwt',
     token_endpoint_auth_signing_alg: 'ES256',
     require_pushed_authorization_requests: true,

@@ -16,10 +16,26 @@ const address = '/portal/consents';
 const consent_id = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** What is said in place of nothing, by the `done` of the address. */
-const done = ['removed', 'ended', 'all'] as const;
+const done = ['removed', 'ended', 'all', 'over'] as const;
 
 /** GET /portal/consents?done= */
-export async function showConsents(ctx: Context, { db }: PortalStore, account_id: string): Promise<void> {
+export function showConsents(ctx: Context, store: PortalStore, account_id: string): Promise<void> {
+  const said = done.find((word) => word === ctx.query.done);
+  return show(ctx, store, account_id, said);
+}
+
+/** What was to be ended is not there: the list as it stands, with a word about that. */
+function showOver(ctx: Context, store: PortalStore, account_id: string): Promise<void> {
+  ctx.status = 404;
+  return show(ctx, store, account_id, 'over');
+}
+
+async function show(
+  ctx: Context,
+  { db }: PortalStore,
+  account_id: string,
+  said: (typeof done)[number] | undefined,
+): Promise<void> {
   const { language, t } = ctx.state;
   const [{ header }, consents, accesses] = await Promise.all([
     readPerson(db, account_id, 'consents'),
@@ -31,7 +47,6 @@ export async function showConsents(ctx: Context, { db }: PortalStore, account_id
     consents.flatMap(({ api_access }) => api_access),
   );
   const day = (at: Date) => formatDate(language, at, header.zone);
-  const said = done.find((word) => word === ctx.query.done);
   page(ctx, 'portal/consents', {
     header,
     said: said && t(`portal.consents.${said}`),
@@ -68,10 +83,10 @@ function isUnasked(consents: ShownConsent[]) {
 /** POST /portal/consents/:id/removal: the consent, and all codes and tokens under it, in one transaction. */
 export async function submitWithdrawal(ctx: Context, store: PortalStore, account_id: string): Promise<void> {
   const id = String(ctx.params.id);
-  if (!consent_id.test(id)) return ctx.throw(404);
+  if (!consent_id.test(id)) return showOver(ctx, store, account_id);
   const is_withdrawn = await inTransaction(store.db, (tx) => withdraw(tx, store, account_id, id, requestOf(ctx)));
-  // Another's, one that never was, and one that is withdrawn already are the same 404.
-  if (!is_withdrawn) return ctx.throw(404);
+  // Another's, one that never was, and one that is withdrawn already are the same.
+  if (!is_withdrawn) return showOver(ctx, store, account_id);
   ctx.status = 303;
   ctx.redirect(`${address}?done=removed`);
 }
@@ -80,7 +95,7 @@ export async function submitWithdrawal(ctx: Context, store: PortalStore, account
 export async function submitAccessEnd(ctx: Context, store: PortalStore, account_id: string): Promise<void> {
   const accesses = await listAccess(store.db, account_id, ctx.state.language);
   const access = accesses.find(({ client_id }) => client_id === ctx.params.id);
-  if (!access) return ctx.throw(404);
+  if (!access) return showOver(ctx, store, account_id);
   await inTransaction(store.db, (tx) => endAccess(tx, store, account_id, access.client_id, requestOf(ctx)));
   ctx.status = 303;
   ctx.redirect(`${address}?done=ended`);

@@ -37,7 +37,9 @@ export function writeOpenidClient(facts: Facts): Snippet {
   const metadata = `{ id_token_signed_response_alg: ${quote(facts.algorithm)} }`;
   const shows_certificate = facts.method.endsWith('tls_client_auth');
   const asked = [`new URL(${quote(facts.issuer)})`, quote(facts.id), metadata, ways[facts.method]];
-  const discovery = [...asked, ...(shows_certificate ? ['options'] : [])].join(',\n  ');
+  // Only the demonstration speaks plain http, and the library wants to be told.
+  const more = facts.issuer.startsWith('http:') ? ['{ execute: [client.allowInsecureRequests] }'] : [];
+  const discovery = [...asked, ...(shows_certificate ? ['options'] : more)].join(',\n  ');
   return {
     name: 'openid-client',
     title: 'Node.js (openid-client 6)',
@@ -61,6 +63,7 @@ function writeService({ scope, is_bound }: Facts): string {
 }
 
 function writeSignIn({ returns, scope, is_pushed, is_bound }: Facts): string {
+  const is_offline = scope.split(' ').includes('offline_access');
   const build = is_pushed ? 'await client.buildAuthorizationUrlWithPAR' : 'client.buildAuthorizationUrl';
   return `// To sign in: keep codeVerifier and state with the visitor, and send them to the address.
 export async function begin() {
@@ -68,7 +71,7 @@ export async function begin() {
   const state = client.randomState();
   const parameters = {
     redirect_uri: ${quote(returns)},
-    scope: ${quote(scope)},
+    scope: ${quote(scope)},${is_offline ? `\n    // Without this question nobody is given access while the person is away.\n    prompt: ${quote('consent')},` : ''}
     code_challenge: await client.calculatePKCECodeChallenge(codeVerifier),
     code_challenge_method: 'S256',
     state,

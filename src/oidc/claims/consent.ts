@@ -139,7 +139,7 @@ export async function describeQuestion(
       ),
       known_access: api_access.filter((one) => consent?.api_access.includes(one)),
       is_unproven: isUnproven(ctx),
-      returns_to: address?.host || (address?.protocol ?? ''),
+      returns_to: address?.host || (address?.protocol.replace(/:$/, '') ?? ''),
     },
   };
 }

@@ -54,7 +54,7 @@ interface Failure {
   code: string;
   words: Words;
   ways: Way[];
-  /** Whether the page tells the request's id, by which the log is found. */
+  /** A failure of ours, or of what we depend on: it is logged. */
   is_ours?: boolean;
   retry_after?: number;
 }
@@ -63,17 +63,15 @@ interface Failure {
  * Answers a page (or a problem document) that says no; for what the surface itself decides.
  * @param code stable word for programs
  * @param ways where to go on; without any, home
- * @param tells_id whether the page tells the request's id, by which the log says more
  */
 export function refuse(
   ctx: RequestContext,
   status: number,
   code: string,
   said: Words,
-  { ways = [], retry_after, tells_id = false }: { ways?: Way[]; retry_after?: number; tells_id?: boolean } = {},
+  { ways = [], retry_after }: { ways?: Way[]; retry_after?: number } = {},
 ): void {
-  const is_ours = tells_id;
-  answer(ctx, { status, code, words: said, ways, is_ours, ...(retry_after === undefined ? {} : { retry_after }) });
+  answer(ctx, { status, code, words: said, ways, ...(retry_after === undefined ? {} : { retry_after }) });
 }
 
 /**
@@ -171,7 +169,8 @@ function answer(ctx: RequestContext, failure: Failure): void {
       title,
       text,
       ways,
-      ...(failure.is_ours ? { request_id } : {}),
+      // By which the log says more, to whomever the person turns.
+      request_id,
       ...(retry_after === undefined ? {} : { retry_after }),
     });
   } catch (error) {

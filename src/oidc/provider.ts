@@ -18,6 +18,7 @@ import { acceptOwnSecret } from './clients/registration.ts';
 import { configure } from './configuration.ts';
 import { extendModels, replaceBackchannelLogout, requestOfEngine, runningTrial } from './internals.ts';
 import { checkDeviceErrors } from './internals-device.ts';
+import { limitGrants } from './internals-grants.ts';
 import { followKeys, type LiveKeys, publishKeys } from './keys/live-keys.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
 import { findPastInteraction } from './records/past-interactions.ts';
@@ -69,6 +70,7 @@ export async function createEngine(parts: EngineParts): Promise<RunningEngine> {
     adapter: (model) => createAdapter(records, model),
   });
   checkDeviceErrors();
+  limitGrants(provider);
   extendModels(provider, records);
   allowTrials(provider, trials.address);
   replaceBackchannelLogout(provider, (client_id, subject, sid) =>

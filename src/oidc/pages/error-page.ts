@@ -25,7 +25,9 @@ export async function showEngineError(
     return;
   }
   const known = ['SessionNotFound', 'InvalidClient', 'InvalidRedirectUri', 'InvalidRequestUri', 'AccessDenied'];
-  const key = known.includes(error.name) ? error.name : 'other';
+  // An application's request to sign out that cannot be believed: the person may still want to.
+  const is_sign_out = ctx.path === '/session/end';
+  const key = is_sign_out ? 'sign_out' : known.includes(error.name) ? error.name : 'other';
   // Resumed too late or twice: the interaction is gone, but not whose it was.
   const [, uid] = /^\/auth\/([\w-]+)$/.exec(ctx.path) ?? [];
   const past = uid && !oidc?.client ? await prompts.findPast(uid) : undefined;
@@ -42,8 +44,8 @@ export async function showEngineError(
     key,
     { title: `errors.engine.${key}.title`, text: `errors.engine.${key}.text` },
     {
-      tells_id: true,
       ways: [
+        ...(is_sign_out ? [{ href: '/connect/session/end', label: ctx.state.t('words.sign_out') }] : []),
         ...back,
         { href: '/portal', label: ctx.state.t('words.sign_in') },
         { href: '/', label: ctx.state.t('words.to_start') },

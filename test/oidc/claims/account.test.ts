@@ -147,3 +147,23 @@ test('every claim of the discovery document is one that somebody gets', async ()
   const got = [...Object.keys(userinfo), ...Object.keys(id_token), ...not_his];
   expect((claims_supported as string[]).filter((claim) => !got.includes(claim))).toEqual([]);
 });
+
+test('a scope that is taken from a client leaves its tokens at their next use, and stays away after a refresh', async () => {
+  const full = { metadata: { scope: 'openid profile email organization' } };
+  const party = await openParty(
+    gapura.config.issuer,
+    await registerClient(gapura, 'dipersempit', full),
+    full.metadata.scope,
+  );
+  const { tokens, userinfo } = await tell(party, { userinfo: { name: null } }, { scope: full.metadata.scope });
+  expect(userinfo).toHaveProperty('email');
+  await registerClient(gapura, 'dipersempit', { metadata: { scope: 'openid profile' } });
+  const ask = (token: string) =>
+    oidc.fetchUserInfo(party.configuration, token, String(tokens.claims()?.sub)) as Promise<Record<string, unknown>>;
+  const renewed = await oidc.refreshTokenGrant(party.configuration, tokens.refresh_token ?? '');
+  expect(renewed.scope).toBe('openid profile');
+  for (const told of [await ask(tokens.access_token), await ask(renewed.access_token)]) {
+    expect(told).toHaveProperty('name');
+    for (const claim of ['email', 'organization']) expect(told).not.toHaveProperty(claim);
+  }
+});

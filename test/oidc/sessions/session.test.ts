@@ -210,6 +210,15 @@ describe('signing out', () => {
     expect((await late.submit(asked)).url.pathname).toBe('/connect/session/end/success');
   });
 
+  test('by a hint that cannot be believed is refused, and the page has a way to sign out all the same', async () => {
+    const visitor = await newSignedInVisitor(gapura.url, 'budi');
+    const refused = await visitor.get('/connect/session/end?id_token_hint=e30.e30.x', as_browser);
+    expect([refused.status, /<h1>([^<]+)/.exec(refused.body)?.[1]]).toEqual([400, 'Anda belum keluar']);
+    expect(refused.body).toMatch(/href="\/connect\/session\/end"/);
+    const end = await visitor.submit(await visitor.get('/connect/session/end'), { logout: 'yes' }, 'sign-out');
+    expect(end.url.pathname).toBe('/connect/session/end/success');
+  });
+
   test('that cannot be queued fails and ends nothing', async () => {
     const { app, listener } = await openListeningApp(gapura, 'antre');
     const visitor = await newSignedInVisitor(gapura.url, 'petugas');

@@ -13,7 +13,7 @@ import { openTrials, type TrialStore } from '../trials.ts';
 import { createAdapter } from './adapter.ts';
 import { offerTokenExchange } from './apis/token-exchange.ts';
 import { compareSecretsByHash } from './clients/client-secrets.ts';
-import { describeClient } from './clients/clients.ts';
+import { describeClient, sourceOf } from './clients/clients.ts';
 import { acceptOwnSecret } from './clients/registration.ts';
 import { configure } from './configuration.ts';
 import { extendModels, replaceBackchannelLogout, requestOfEngine, runningTrial } from './internals.ts';
@@ -100,7 +100,7 @@ function listen(provider: Provider): void {
     const redirect_uri = String(oidc.params?.redirect_uri);
     const is_page =
       /^form_post\b/.test(String(oidc.params?.response_mode)) && oidc.client?.redirectUriAllowed(redirect_uri);
-    if (is_page) (state as Context['state']).csp.form_action.push(new URL(redirect_uri).origin);
+    if (is_page) (state as Context['state']).csp.form_action.push(...sourceOf(redirect_uri));
   };
   provider.on('authorization.success', nameClient);
   provider.on('authorization.error', nameClient);
@@ -119,7 +119,7 @@ function viewOfPrompts(provider: Provider, records: RecordStore): Engine {
     async findInteraction(ctx) {
       try {
         const { uid, prompt, params, session } = await provider.interactionDetails(ctx.req, ctx.res);
-        return { uid, prompt, params, session };
+        return { uid, prompt, params, session, answer_sources: sourceOf(params.redirect_uri) };
       } catch (error) {
         if ((error as Error).name === 'SessionNotFound') return undefined;
         throw error;

@@ -48,6 +48,8 @@ export interface Interaction {
   params: Record<string, unknown>;
   /** Who is signed in, and in which session. */
   session?: { accountId: string; uid: string } | undefined;
+  /** Where this answer goes, for form-action: a native application listens on a port of its own each time (RFC 8252, 7.3). */
+  answer_sources: string[];
 }
 
 /** What the prompts need of the engine; it is handed in, so that they can be read and tested without it. */
@@ -117,7 +119,7 @@ async function visit(
   const prompt = prompts.find((candidate) => candidate.name === interaction.prompt.name);
   if (!client || !prompt) return showOver(ctx, store, uid);
 
-  ctx.state.csp.form_action.push(...client.form_origins);
+  ctx.state.csp.form_action.push(...client.form_origins, ...interaction.answer_sources);
   const goOn = async (result: Record<string, unknown>) => {
     const address = await store.engine.answer(ctx, result);
     ctx.status = 303;

@@ -46,8 +46,9 @@ function agencyName(name: unknown): { agency?: string } {
 }
 
 /** What form-action must name so that a browser follows the redirect: the origin, or the scheme of a native application. */
-function sourceOf(uri: string): string[] {
-  const url = URL.parse(uri);
+export function sourceOf(uri: unknown): string[] {
+  const url = typeof uri === 'string' ? URL.parse(uri) : null;
   if (!url) return [];
-  return [url.origin === 'null' ? url.protocol : url.origin];
+  // Browsers know no source with an IPv6 address (CSP 3, section 2.3.1): the scheme is the least that lets the answer through.
+  return [url.origin === 'null' || url.hostname.startsWith('[') ? url.protocol : url.origin];
 }

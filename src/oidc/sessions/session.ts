@@ -8,7 +8,7 @@ import type { Database, Transaction } from '../../database.ts';
 import { followUiLocales } from '../../http/language.ts';
 import { enqueue, type Job, type Jobs, type Payloads } from '../../jobs.ts';
 import { page } from '../../views.ts';
-import { describeClient } from '../clients/clients.ts';
+import { describeClient, sourceOf } from '../clients/clients.ts';
 import { reachingHostsOf } from '../clients/private-hosts.ts';
 import { logoutSender, sessionCookie } from '../internals.ts';
 import type { EndedSession, RecordStore } from '../records/store.ts';
@@ -160,7 +160,7 @@ export function askSignOut(db: Database) {
     const state = (ctx as unknown as Context).state;
     state.csp.form_action.push(
       ...(client ? describeClient(client, state.language).form_origins : []),
-      ...originOf(target),
+      ...sourceOf(target),
     );
     page(ctx as unknown as Context, 'oidc/sign-out', {
       client: client && describeClient(client, state.language).asking,
@@ -183,9 +183,4 @@ export async function showSignedOut(ctx: KoaContextWithOIDC): Promise<void> {
     client: described?.asking,
     ways: [...back, { href: '/portal', label: state.t('words.sign_in') }],
   });
-}
-
-function originOf(address: unknown): string[] {
-  const url = typeof address === 'string' ? URL.parse(address) : null;
-  return url && url.origin !== 'null' ? [url.origin] : [];
 }

@@ -107,3 +107,52 @@ test.each([
   await close();
   application.close();
 });
+
+test.each(['127.0.0.1', 'localhost', '[::1]'])(
+  'a native application that listens on a port of its own at %s gets its answer',
+  async (host) => {
+    const seen: string[] = [];
+    const application = createServer((req, res) => {
+      seen.push(String(req.url));
+      res.setHeader('content-type', 'text/html').end('<h1>kembali</h1>');
+    });
+    const bound = host === '[::1]' ? '::1' : '127.0.0.1';
+    const has_address = await new Promise<boolean>((resolve) => {
+      application.once('error', () => resolve(false)).listen(0, bound, () => resolve(true));
+    });
+    // Some machines have no IPv6 address of their own; the header is looked at there all the same.
+    const port = has_address ? (application.address() as AddressInfo).port : 9;
+    const id = `asli-${host.replace(/\W+/g, '')}`;
+    await registerClient(gapura, id, {
+      metadata: {
+        application_type: 'native',
+        token_endpoint_auth_method: 'none',
+        redirect_uris: [`http://${host}/cb`],
+        grant_types: ['authorization_code'],
+      },
+    });
+    const returns = `http://${host}:${port}/cb`;
+    const { address } = await (
+      await openParty(
+        gapura.config.issuer,
+        { client_id: id, client_secret: undefined, redirect_uri: returns },
+        'openid',
+      )
+    ).begin();
+    const { page, close } = await browser.newVisitor();
+    const opened = await page.goto(address);
+    expect(await opened?.headerValue('content-security-policy')).toContain(
+      host === '[::1]' ? ' http:' : `http://${host}:${port}`,
+    );
+    await page.fill('#identifier', 'sari');
+    await page.fill('#password', demo_password);
+    await page.click('#submit');
+    await page.waitForSelector('#allow');
+    if (has_address) {
+      await Promise.all([page.waitForURL(`${returns}**`), page.click('#allow')]);
+      expect(seen.some((url) => url.startsWith('/cb?code='))).toBe(true);
+    }
+    await close();
+    application.close();
+  },
+);

@@ -172,7 +172,8 @@ function checkFapi(metadata: Metadata, refuse: Refuse): void {
     'id_token_signed_response_alg',
     isWeak('id_token_signed_response_alg', 'RS256') && 'errors.client.fapi_algorithm',
   );
-  refuse('userinfo_signed_response_alg', isWeak('userinfo_signed_response_alg') && 'errors.client.fapi_algorithm');
+  for (const field of ['userinfo_signed_response_alg', 'authorization_signed_response_alg'])
+    refuse(field, isWeak(field) && 'errors.client.fapi_algorithm');
   refuse(
     'require_pushed_authorization_requests',
     metadata.require_pushed_authorization_requests !== true && 'errors.client.fapi_pushed',

@@ -176,6 +176,7 @@ describe('FAPI 2.0', () => {
   test.each<[string, Record<string, unknown>]>([
     ['token_endpoint_auth_signing_alg', { token_endpoint_auth_signing_alg: 'RS256' }],
     ['userinfo_signed_response_alg', { userinfo_signed_response_alg: 'RS256' }],
+    ['authorization_signed_response_alg', { authorization_signed_response_alg: 'RS256' }],
     ['request_object_signing_alg', { request_object_signing_alg: 'RS256' }],
     ['redirect_uris', { redirect_uris: ['http://localhost:4000/callback'] }],
     ['response_types', { response_types: ['code', 'none'] }],

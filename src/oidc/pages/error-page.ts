@@ -47,7 +47,7 @@ export async function showEngineError(
       ways: [
         ...(is_sign_out ? [{ href: '/connect/session/end', label: ctx.state.t('words.sign_out') }] : []),
         ...back,
-        { href: '/portal', label: ctx.state.t('words.sign_in') },
+        { href: '/portal', label: ctx.state.t(is_sign_out ? 'words.to_portal' : 'words.sign_in') },
         { href: '/', label: ctx.state.t('words.to_start') },
       ],
     },

@@ -215,6 +215,7 @@ describe('signing out', () => {
     const refused = await visitor.get('/connect/session/end?id_token_hint=e30.e30.x', as_browser);
     expect([refused.status, /<h1>([^<]+)/.exec(refused.body)?.[1]]).toEqual([400, 'Anda belum keluar']);
     expect(refused.body).toMatch(/href="\/connect\/session\/end"/);
+    expect(refused.body).toMatch(/href="\/portal">Ke portal</);
     const end = await visitor.submit(await visitor.get('/connect/session/end'), { logout: 'yes' }, 'sign-out');
     expect(end.url.pathname).toBe('/connect/session/end/success');
   });

@@ -6,32 +6,26 @@ import type { AdapterPayload } from 'oidc-provider';
 import { createAccount, endEverything, lockAccount } from '../../../src/accounts/account.ts';
 import { now } from '../../../src/clock.ts';
 import { randomToken } from '../../../src/crypto.ts';
-import { type Database, inTransaction, openDatabase } from '../../../src/database.ts';
+import { type Database, inTransaction } from '../../../src/database.ts';
 import { endGrant } from '../../../src/oidc/records/store.ts';
 import { listDeadSessions } from '../../../src/oidc/sessions/session-list.ts';
 import { moveClock, resetClock } from '../../support/clock.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres.ts';
-import { adapterFor } from '../../support/records.ts';
+import { adapterFor, openTwoNodes } from '../../support/records.ts';
 
-let database: TestDatabase;
+let nodes: Awaited<ReturnType<typeof openTwoNodes>>;
 let db: Database;
 let other_node: Database;
 let tono: string;
 const adapt = (model: string, on = db) => adapterFor(on, model);
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  db = database.db;
-  other_node = openDatabase(database.url, { max: 5 });
-  tono = (await createAccount(db, { username: 'tono', full_name: 'Tono Contoh' })).id;
+  nodes = await openTwoNodes();
+  ({ db, other_node, tono } = nodes);
 });
 
 afterEach(() => resetClock(db));
 
-afterAll(async () => {
-  await other_node.destroy();
-  await database.drop();
-});
+afterAll(() => nodes.close());
 
 let people = 0;
 const newPerson = async (expires_at: Date | null = null) => {

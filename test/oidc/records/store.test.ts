@@ -4,34 +4,27 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
 import type { AdapterPayload } from 'oidc-provider';
-import { createAccount } from '../../../src/accounts/account.ts';
 import { nowSeconds } from '../../../src/clock.ts';
 import { randomToken } from '../../../src/crypto.ts';
-import { type Database, openDatabase } from '../../../src/database.ts';
+import type { Database } from '../../../src/database.ts';
 import { insertReplayMarker } from '../../../src/oidc/records/store.ts';
 import { moveClock, moveProcessClock, resetClock } from '../../support/clock.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres.ts';
-import { adapterFor, openRecords } from '../../support/records.ts';
+import { adapterFor, openRecords, openTwoNodes } from '../../support/records.ts';
 
-let database: TestDatabase;
+let nodes: Awaited<ReturnType<typeof openTwoNodes>>;
 let db: Database;
 let other_node: Database;
 let tono: string;
 const adapt = (model: string, on = db) => adapterFor(on, model);
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  db = database.db;
-  other_node = openDatabase(database.url, { max: 10 });
-  tono = (await createAccount(db, { username: 'tono', full_name: 'Tono Contoh' })).id;
+  nodes = await openTwoNodes();
+  ({ db, other_node, tono } = nodes);
 });
 
 afterEach(() => resetClock(db));
 
-afterAll(async () => {
-  await other_node.destroy();
-  await database.drop();
-});
+afterAll(() => nodes.close());
 
 /** Stores a record as the engine does, its id in the payload; gives the id. */
 async function store(model: string, payload: Record<string, unknown> = {}, ttl = 60): Promise<string> {

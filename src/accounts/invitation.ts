@@ -179,7 +179,11 @@ export async function acceptInvitation(
   // What no link opens costs no hash.
   if (!invitation) return refuse(store, token, request);
   const broken = await checkNewPassword(db, { ...invitation, password });
-  if (broken.length > 0) return { state: 'refused', because: 'rules', broken };
+  // Where another was first meanwhile, its password is what the rules object to: the link is over then.
+  if (broken.length > 0)
+    return (await findInvitation(store, token))
+      ? { state: 'refused', because: 'rules', broken }
+      : refuse(store, token, request);
   const hash = await hashPassword(password);
   const { account_id, username } = invitation;
   const accepted = await inTransaction(db, async (tx) => {

@@ -1,8 +1,10 @@
 /** The pool, transactions, migrations, and the readable form of the schema. */
 
 import { readdirSync, readFileSync } from 'node:fs';
-import { Kysely, type Transaction as KyselyTransaction, PostgresDialect, sql } from 'kysely';
+import { CompiledQuery, Kysely, type Transaction as KyselyTransaction, PostgresDialect, sql } from 'kysely';
 import pg from 'pg';
+import { type Line, openLine, type Sent, sendBy } from './lines.ts';
+import { openPool, type PoolLimits } from './pool.ts';
 import type { Tables } from './tables.ts';
 
 /** A handle that reads and writes on its own. */
@@ -14,25 +16,90 @@ export type Transaction = KyselyTransaction<Tables>;
 const migrations_folder = new URL('../db/migrations/', import.meta.url);
 const migration_lock = 5_731_001;
 
+/** Where a single statement goes; see `Lanes`. */
+export type Lane = 'read' | 'write' | 'relaxed';
+
+/** Ways to PostgreSQL for single statements that are prepared by name (statements.ts). */
+export interface Lanes {
+  send<Row>(lane: Lane, statement: Sent): Promise<{ rows: Row[]; count: number }>;
+}
+
+const limits = {
+  connectionTimeoutMillis: 5_000,
+  statement_timeout: 15_000,
+  lock_timeout: 5_000,
+  idle_in_transaction_session_timeout: 30_000,
+  keepAlive: true,
+  keepAliveInitialDelayMillis: 10_000,
+};
+
 /**
- * Opens a pool. A statement ends after 15 s, a forgotten transaction after 30 s, waiting for a connection after 5 s,
+ * Opens a pool. A statement ends after 15 s, a forgotten transaction after 30 s, waiting for a connection or a row after 5 s,
  * so that a slow database makes requests fail rather than pile up.
  */
-export function openDatabase(url: string, { max = 12, application_name = 'gapura' } = {}): Database {
-  const pool = new pg.Pool({
-    connectionString: url,
-    max,
-    application_name,
-    connectionTimeoutMillis: 5_000,
-    statement_timeout: 15_000,
-    idle_in_transaction_session_timeout: 30_000,
-    keepAlive: true,
+export function openDatabase(
+  url: string,
+  {
+    max = 12,
+    application_name = 'gapura',
+    ...pool_limits
+  }: PoolLimits & { max?: number; application_name?: string } = {},
+): Database {
+  const connection = { connectionString: url, application_name, ...limits };
+  const pool = openPool({ ...connection, max }, pool_limits);
+  return new OpenDatabase(pool, {
+    read: openLine(connection),
+    relaxed: openLine(connection, 'SET synchronous_commit = off'),
   });
-  // A connection that dies while idle is replaced by the pool; without a listener the process would end.
-  pool.on('error', () => undefined);
-  // pg takes that listener off a connection in use: one that is cut between two statements must fail its transaction only.
-  pool.on('connect', (client) => void client.on('error', () => undefined));
-  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+}
+
+class OpenDatabase extends Kysely<Tables> implements Lanes {
+  readonly #pool: pg.Pool;
+  readonly #lines: Record<Exclude<Lane, 'write'>, Line>;
+
+  constructor(pool: pg.Pool, lines: Record<Exclude<Lane, 'write'>, Line>) {
+    super({ dialect: new PostgresDialect({ pool }) });
+    this.#pool = pool;
+    this.#lines = lines;
+  }
+
+  /**
+   * Reads share one connection and do not wait for each other's answers; so do the writes whose loss in a crash of
+   * PostgreSQL only means that somebody starts again, which are not waited for on the disk. Every other write has a
+   * connection of the pool to itself: it waits for the disk, and may wait for a row.
+   */
+  async send<Row>(lane: Lane, statement: Sent): Promise<{ rows: Row[]; count: number }> {
+    const { rows, rowCount } = await (lane === 'write' ? this.#write(statement) : this.#lines[lane].query(statement));
+    return { rows: rows as Row[], count: rowCount ?? 0 };
+  }
+
+  async #write(statement: Sent): Promise<pg.QueryResult> {
+    const client = await this.#pool.connect();
+    try {
+      const result = await sendBy(client, statement);
+      client.release();
+      return result;
+    } catch (error) {
+      // As the pool itself does: what failed in an unknown way is not used again.
+      client.release(error instanceof pg.DatabaseError ? undefined : true);
+      throw error;
+    }
+  }
+
+  override async destroy(): Promise<void> {
+    await Promise.all([...Object.values(this.#lines).map((line) => line.end()), super.destroy()]);
+  }
+}
+
+/** The lanes of an open database; inside a transaction all of them are that transaction. */
+export function lanesOf(db: Database): Lanes {
+  if (db instanceof OpenDatabase) return db;
+  return {
+    async send<Row>(_lane: Lane, { text, values }: Sent) {
+      const { rows, numAffectedRows } = await db.executeQuery<Row>(CompiledQuery.raw(text, values));
+      return { rows, count: Number(numAffectedRows ?? rows.length) };
+    },
+  };
 }
 
 /** Runs `work` in a transaction: committed when it returns, rolled back when it throws. */
@@ -46,11 +113,11 @@ export function isDatabaseGone(error: unknown): boolean {
   if (typeof code === 'string') {
     if (/^(08|57P0|53)/.test(code) || ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOTFOUND', 'ETIMEDOUT'].includes(code))
       return true;
-    if (['25006', '57014', '55P03', '40001', '40P01'].includes(code)) return true;
+    if (['25006', '25P03', '57014', '55P03', '40001', '40P01'].includes(code)) return true;
   }
   return (
     typeof message === 'string' &&
-    /Connection terminated|timeout exceeded when trying to connect|client has encountered a connection error/i.test(
+    /Connection terminated|timeout exceeded when trying to connect|client (has encountered a connection error|was closed)|Query read timeout/i.test(
       message,
     )
   );
@@ -65,6 +132,7 @@ export async function migrate(db: Database): Promise<string[]> {
   return db.connection().execute(async (connection) => {
     // Waiting for another node, and a large migration, may take longer than a request may.
     await sql`SET statement_timeout = 0`.execute(connection);
+    await sql`SET lock_timeout = 0`.execute(connection);
     await sql`SELECT pg_advisory_lock(${migration_lock})`.execute(connection);
     try {
       await sql`CREATE TABLE IF NOT EXISTS schema_migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`.execute(
@@ -84,6 +152,7 @@ export async function migrate(db: Database): Promise<string[]> {
     } finally {
       await sql`SELECT pg_advisory_unlock(${migration_lock})`.execute(connection);
       await sql`RESET statement_timeout`.execute(connection);
+      await sql`RESET lock_timeout`.execute(connection);
     }
   });
 }

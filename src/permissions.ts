@@ -2,6 +2,7 @@
 
 import { type Selectable, sql } from 'kysely';
 import type { Database, Transaction } from './database.ts';
+import { prepare } from './statements.ts';
 import type { RoleAssignments } from './tables.ts';
 
 /** The roles, as claims and the console name them; an importer is a trader. */
@@ -169,14 +170,17 @@ export function findMisplaced(
 
 /** A person's roles, the highest level first. */
 export async function listRoles(db: Database, account_id: string): Promise<RoleAssignment[]> {
-  return db
+  return (await readRoles(db, { account_id })).rows;
+}
+
+const readRoles = prepare<{ account_id: string }, RoleAssignment>('roles', 'read', (db, value) =>
+  db
     .selectFrom('role_assignments')
     .selectAll()
-    .where('account_id', '=', account_id)
+    .where('account_id', '=', value('account_id'))
     .orderBy('level', 'desc')
-    .orderBy('granted_at')
-    .execute();
-}
+    .orderBy('granted_at'),
+);
 
 /**
  * Gives a role, at an agency or in an organisation where the role belongs to one; giving it twice changes nothing.

@@ -17,7 +17,7 @@ import { type Database, isSchemaCurrent, openDatabase } from './database.ts';
 import { type Outbox, openMail } from './delivery/outbox.ts';
 import { serveAssets } from './http/assets.ts';
 import { catchErrors } from './http/errors.ts';
-import { openRequest, pinHost, refuseCrossSite, refuseOddRequests } from './http/guard.ts';
+import { isOfEngine, openRequest, pinHost, refuseCrossSite, refuseOddRequests } from './http/guard.ts';
 import { setHeaders } from './http/headers.ts';
 import { chooseLanguage } from './http/language.ts';
 import { answerOperators, measureRequests, showHashQueue, showJobs } from './http/ops.ts';
@@ -166,7 +166,7 @@ function createApp(
   const { provider } = engine;
   const app = new Koa();
   // The cookies of a mounted engine are signed with the outer app's keys (engine.md 0.5).
-  app.keys = provider.keys as string[];
+  app.keys = provider.keys;
   // Scheme and address are read from headers that openRequest wrote from configuration; all others are gone by then.
   app.proxy = true;
   app.on('error', (error) => (isHangUp(error) ? log.debug : log.error).call(log, { err: error }, 'koa failed'));
@@ -217,7 +217,7 @@ function createApp(
     ...viewOfPortal(engine),
   });
   mountDesk(router, { config, db, jobs, clients, links, engine });
-  app.use(router.routes()).use(router.allowedMethods());
+  app.use(ofPages(router.routes() as Koa.Middleware)).use(ofPages(router.allowedMethods() as Koa.Middleware));
   app.use(guardRegistration({ db, limits, keepLogo: keepRegisteredLogo(db, links.tools, config) }));
   app.use(slowFailures({ db, limits }));
   app.use(slowGuesses({ db, limits }));
@@ -225,9 +225,14 @@ function createApp(
   return app;
 }
 
+/** Steps that only our own pages need: no address of the engine is among them, and each would be compared with all of theirs. */
+function ofPages(step: Koa.Middleware): Koa.Middleware {
+  return (ctx, next) => (isOfEngine(ctx.path) ? next() : step(ctx, next));
+}
+
 /** Whether a connection ended in the middle of a request or its answer: whoever was there has gone, and nothing of ours failed. */
 function isHangUp(error: { code?: unknown }): boolean {
-  return /^(HPE_|ECONNRESET$|EPIPE$|ERR_STREAM_)/.test(String(error.code ?? ''));
+  return /^(HPE_|ECONNRESET$|EPIPE$|ERR_STREAM_|ERR_HTTP_REQUEST_TIMEOUT$)/.test(String(error.code ?? ''));
 }
 
 /** Who is greeted on the start page. */

@@ -2,6 +2,7 @@
 
 import { type ExpressionBuilder, type Insertable, type Selectable, sql, type Updateable } from 'kysely';
 import type { Database, Transaction } from '../database.ts';
+import { prepare } from '../statements.ts';
 import type { AccountIdentifiers, AccountLocks, Accounts, Tables } from '../tables.ts';
 import { canonicalise } from './identifiers.ts';
 
@@ -55,16 +56,19 @@ function lockKinds(eb: ExpressionBuilder<Tables & { a: Accounts }, 'a'>) {
 
 /** An account with its user name. */
 export async function findAccount(db: Database, id: string): Promise<(Account & { username: string }) | undefined> {
-  return db
+  return (await readAccount(db, { id })).rows[0];
+}
+
+const readAccount = prepare<{ id: string }, Account & { username: string }>('account', 'read', (db, value) =>
+  db
     .selectFrom('accounts as a')
     .leftJoin('account_identifiers as i', (join) =>
-      join.onRef('i.account_id', '=', 'a.id').on('i.kind', '=', 'username'),
+      join.onRef('i.account_id', '=', 'a.id').on('i.kind', '=', sql.lit('username')),
     )
     .selectAll('a')
     .select(sql<string>`coalesce(i.value, a.full_name)`.as('username'))
-    .where('a.id', '=', id)
-    .executeTakeFirst();
-}
+    .where('a.id', '=', value('id')),
+);
 
 export async function insertAccount(
   tx: Transaction,

@@ -34,6 +34,8 @@ export interface SecretHash {
   id: string;
   hash: string;
   expires_at: number | null;
+  /** Until then, by the database's clock, from when it was read. */
+  seconds_left: number | null;
   last_used_at: number | null;
 }
 
@@ -75,6 +77,7 @@ export async function findClientMetadata(
             (SecretHash & { sealed: string | null })[]
           >`coalesce(json_agg(json_build_object('id', s.id, 'hash', s.hash, 'sealed', s.sealed,
             'expires_at', floor(extract(epoch FROM s.expires_at)),
+            'seconds_left', ceil(extract(epoch FROM s.expires_at - gapura_now())),
             'last_used_at', floor(extract(epoch FROM s.last_used_at))) ORDER BY s.created_at DESC, s.id), '[]')`.as(
             'secrets',
           ),

@@ -137,8 +137,11 @@ export function isClientSecret(store: Pick<ClientStore, 'hash_keys'>, hashes: un
 }
 
 /** Notes that a secret was used; one statement an hour, and none in between. */
-export async function noteSecretUse({ db }: Pick<ClientStore, 'db'>, { id, last_used_at }: SecretHash): Promise<void> {
+export async function noteSecretUse({ db }: Pick<ClientStore, 'db'>, secret: SecretHash): Promise<void> {
+  const { id, last_used_at } = secret;
   if (last_used_at !== null && nowSeconds() - last_used_at < noted_every) return;
+  // The client it belongs to is kept, and asks again at its next use.
+  secret.last_used_at = nowSeconds();
   await db
     .updateTable('client_secrets')
     .set({ last_used_at: sql`gapura_now()` })

@@ -5,7 +5,7 @@ import type { Configuration, KoaContextWithOIDC } from 'oidc-provider';
 import { content_algorithms, encryption_algorithms, response_types } from '../clients/choices.ts';
 import { ownMetadata, spokenMetadata } from '../clients/engine-client.ts';
 import type { Config } from '../config.ts';
-import { deriveKey, deriveKeys, type Secret } from '../crypto.ts';
+import { deriveKey, type Secret } from '../crypto.ts';
 import { api_scopes } from '../permissions.ts';
 import { policy } from '../policy/policy.ts';
 import { type TrialStore, trial_lifetime } from '../trials.ts';
@@ -139,10 +139,9 @@ export function configure({ config, db, clients, fetch, renderError }: EnginePar
   };
 }
 
-function cookies({ cookie_secrets, secure }: Config): NonNullable<Configuration['cookies']> {
+function cookies({ secure }: Config): NonNullable<Configuration['cookies']> {
   const shared = { httpOnly: true, sameSite: 'lax', signed: true, overwrite: true } as const;
   return {
-    keys: deriveKeys(cookie_secrets, 'cookies').map((key) => key.toString('base64url')),
     long: shared,
     short: shared,
     names: {

@@ -10,7 +10,7 @@ import type { AuditRequest } from '../audit/audit.ts';
 import { nowSeconds } from '../clock.ts';
 import type { Authorization } from '../tables.ts';
 import type { RecordStore } from './records/store.ts';
-import { insertReplayMarker } from './records/store.ts';
+import { insertReplayMarker } from './records/write.ts';
 
 /** What the store needs to know of the request that the engine is answering. */
 export interface RequestOfEngine {
@@ -82,7 +82,7 @@ interface Remembering {
  * replay markers that insert or fail. Called once, right after the engine is made and before it answers anything.
  */
 export function extendModels(provider: Provider, store: RecordStore): void {
-  keepFields(provider.Session, ['generation', 'stored', 'renewed', 'remembered', 'unseen', 'password_due']);
+  keepFields(provider.Session, ['generation', 'stored', 'opened', 'renewed', 'remembered', 'unseen', 'password_due']);
   keepFields(provider.Grant, ['generation', 'directorate', 'trial']);
   keepFields(provider.PushedAuthorizationRequest, ['trial']);
   inheritMarks(provider.Grant);

@@ -6,7 +6,9 @@ import type { WatchLog } from '../changes.ts';
 import type { ClientStore } from '../clients/client.ts';
 import { nowSeconds } from '../clock.ts';
 import type { Config } from '../config.ts';
+import { deriveKeys } from '../crypto.ts';
 import { type Database, inTransaction } from '../database.ts';
+import { signCookies } from '../http/cookie-keys.ts';
 import { enqueue, type Jobs } from '../jobs.ts';
 import type { Engine } from '../prompts/prompt.ts';
 import { openTrials, type TrialStore } from '../trials.ts';
@@ -14,6 +16,7 @@ import { createAdapter } from './adapter.ts';
 import { offerTokenExchange } from './apis/token-exchange.ts';
 import { compareSecretsByHash } from './clients/client-secrets.ts';
 import { describeClient, sourceOf } from './clients/clients.ts';
+import { keepClients } from './clients/live-clients.ts';
 import { acceptOwnSecret } from './clients/registration.ts';
 import { configure } from './configuration.ts';
 import { extendModels, replaceBackchannelLogout, requestOfEngine, runningTrial } from './internals.ts';
@@ -69,6 +72,7 @@ export async function createEngine(parts: EngineParts): Promise<RunningEngine> {
     jwks,
     adapter: (model) => createAdapter(records, model),
   });
+  provider.keys = signCookies(deriveKeys(config.cookie_secrets, 'cookies'));
   checkDeviceErrors();
   limitGrants(provider);
   extendModels(provider, records);
@@ -79,6 +83,7 @@ export async function createEngine(parts: EngineParts): Promise<RunningEngine> {
     }),
   );
   compareSecretsByHash(provider, clients);
+  keepClients(provider, records);
   acceptOwnSecret(provider, clients);
   offerTokenExchange(provider, parts);
   listen(provider);

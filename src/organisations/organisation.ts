@@ -4,6 +4,7 @@ import { type Insertable, type Selectable, sql } from 'kysely';
 import { z } from 'zod';
 import type { Database, Transaction } from '../database.ts';
 import { policy } from '../policy/policy.ts';
+import { prepare } from '../statements.ts';
 import type { Organisations } from '../tables.ts';
 import { mailDomains } from './mail-domains.ts';
 import {
@@ -195,16 +196,23 @@ export async function findOrganisationOf(
   db: Database,
   account_id: string,
 ): Promise<(Organisation & { position: string | null }) | undefined> {
-  return db
-    .selectFrom('account_organisations as p')
-    .innerJoin('organisations as o', 'o.id', 'p.organisation_id')
-    .selectAll('o')
-    .select('p.position')
-    .where('p.account_id', '=', account_id)
-    .orderBy('p.created_at')
-    .orderBy('o.npwp')
-    .executeTakeFirst();
+  return (await readOrganisationOf(db, { account_id })).rows[0];
 }
+
+const readOrganisationOf = prepare<{ account_id: string }, Organisation & { position: string | null }>(
+  'organisation of a person',
+  'read',
+  (db, value) =>
+    db
+      .selectFrom('account_organisations as p')
+      .innerJoin('organisations as o', 'o.id', 'p.organisation_id')
+      .selectAll('o')
+      .select('p.position')
+      .where('p.account_id', '=', value('account_id'))
+      .orderBy('p.created_at')
+      .orderBy('o.npwp')
+      .limit(sql.lit(1)),
+);
 
 /** What hangs on an organisation, counted. */
 export async function weighOrganisation(db: Database, id: string): Promise<{ people: number; directorates: number }> {

@@ -9,7 +9,10 @@ import { below, type Import, lineOf, listImports, type Tree, withoutComments } f
  */
 const rows: { names: string[]; beside?: true }[] = [
   {
-    names: ['gapura', 'main', 'worker', 'server', 'surfaces', 'check', 'create-admin', 'rotate-keys', 'demo'],
+    names: [
+      ...['gapura', 'main', 'serve', 'workers', 'worker', 'server', 'surfaces'],
+      ...['check', 'create-admin', 'rotate-keys', 'demo'],
+    ],
     beside: true,
   },
   { names: ['seed'] },
@@ -27,7 +30,21 @@ const rows: { names: string[]; beside?: true }[] = [
   { names: ['duties'] },
   { names: ['permissions', 'policy', 'audit', 'limits', 'outbound', 'jobs'] },
   {
-    names: ['changes', 'crypto', 'root-secrets', 'database', 'tables', 'clock', 'config', 'settings', 'text'],
+    names: [
+      'changes',
+      'crypto',
+      'root-secrets',
+      'database',
+      'pool',
+      'lines',
+      'statements',
+      'tables',
+      'clock',
+      'config',
+      'end',
+      'settings',
+      'text',
+    ],
     beside: true,
   },
 ];

@@ -6,7 +6,8 @@ import { type AuditKind, record } from '../../audit/audit.ts';
 import { deleteDynamicClient, noteAuthorization, saveDynamicClient } from '../../clients/client.ts';
 import { addClientSecret, endClientSecrets } from '../../clients/secrets.ts';
 import { type Database, inTransaction, type Transaction } from '../../database.ts';
-import { endGrantsOfClient, endRegistrationTokens, type RecordStore, recordAdapter } from '../records/store.ts';
+import { type RecordStore, recordAdapter } from '../records/store.ts';
+import { endGrantsOfClient, endRegistrationTokens } from '../records/write.ts';
 import { spendInitialAccessToken } from './initial-tokens.ts';
 
 /**

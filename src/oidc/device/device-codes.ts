@@ -5,7 +5,8 @@ import { type Adapter, type AdapterPayload, errors, Provider } from 'oidc-provid
 import { nowSeconds } from '../../clock.ts';
 import { keyedDigest } from '../../crypto.ts';
 import { codeIsUsed } from '../internals-device.ts';
-import { changeRecord, type RecordStore, recordAdapter } from '../records/store.ts';
+import { type RecordStore, recordAdapter } from '../records/store.ts';
+import { changeRecord } from '../records/write.ts';
 
 /** What the engine adds to a code as a person comes by. */
 interface DevicePayload extends AdapterPayload {

@@ -2,7 +2,7 @@
 
 import { sql } from 'kysely';
 import type { Transaction } from '../../database.ts';
-import { endGrants } from '../records/store.ts';
+import { endGrants } from '../records/write.ts';
 
 /**
  * Ends what was granted since a key began to sign to clients that are answered with its algorithm, or for resource servers

@@ -33,7 +33,11 @@ export function preferJson(ctx: Context): void {
 /** Puts an answer right that is neither a page nor a redirect. */
 export function tidyAnswer(ctx: Context): void {
   const { body } = ctx as { body: unknown };
-  if (typeof body !== 'object' || body === null || !for_programs.test(ctx.path)) return;
+  if (typeof body !== 'object' || body === null) return;
+  const failure = failures.get(ctx.req);
+  // Also where people come by, to whoever asks for no page in particular.
+  if (failure) ctx.body = tellFailure(ctx, failure);
+  if (failure || !for_programs.test(ctx.path)) return;
   if (ctx.status >= 400) ctx.body = tidyError(ctx, body as EngineError);
   else if (description.test(ctx.path)) describe(ctx, body as Record<string, unknown>);
 }
@@ -55,8 +59,6 @@ const words: Record<string, string> = { 'requested grant type is not allowed for
 const introspection = /^\/connect\/introspection\/?$/i;
 
 function tidyError(ctx: Context, { error, error_description }: EngineError): object {
-  const failure = failures.get(ctx.req);
-  if (failure) return tellFailure(ctx, failure);
   const told = String(error_description ?? '');
   const [, instead] = repeating.find(([sentence]) => sentence.test(told)) ?? [];
   // RFC 6749 section 5.2 names the characters that may stand there.

@@ -2,7 +2,7 @@
 
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../../database.ts';
-import { endGrants } from './store.ts';
+import { endGrants } from './write.ts';
 
 /** A directorate, all of an agency's, or one only for the people of one organisation. */
 export type Chosen =

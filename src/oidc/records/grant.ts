@@ -11,10 +11,11 @@ import { readAccess } from '../apis/resources.ts';
 import type { ChosenDirectorate } from '../claims/claims.ts';
 import { type Allowance, decideConsent, rememberConsent } from '../claims/consent.ts';
 import { runningTrial } from '../internals.ts';
+import { sessionIsOver } from '../sessions/session-change.ts';
 import { type LivingSession, latestEnd } from '../sessions/session-life.ts';
-import { claimEntry, sessionIsOver } from '../sessions/session-store.ts';
+import { claimEntry } from '../sessions/session-store.ts';
 import { claimTrialEntry } from '../trial/trial-entry.ts';
-import { endGrant } from './store.ts';
+import { endGrant } from './write.ts';
 
 type Grant = InstanceType<KoaContextWithOIDC['oidc']['provider']['Grant']> & {
   generation?: number;

@@ -1,6 +1,6 @@
 /** Refresh tokens that replace each other: when a replaced one still counts, and when its use is a theft (RFC 9700 section 4.14.2). */
 
-import { type RawBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import { Provider } from 'oidc-provider';
 
 const graceOf = sql<number>`(SELECT c.refresh_grace FROM clients c WHERE c.id = r.client_id)`;
@@ -22,14 +22,11 @@ export const may_renew = sql<boolean>`(r.consumed_at IS NULL OR (${graceOf} > 0
 const same_moment = 3;
 
 /**
- * Whether the use of a token in the engine's request in progress means that there are two who have it: it was replaced before
- * the grace, and not in this very moment. Whoever only asks about a token is told that it was replaced.
+ * Whether the use of a token means that there are two who have it: it was replaced before the grace, and not in this very
+ * moment. Whoever only asks about a token is told that it was replaced.
  */
-export function isReused(): RawBuilder<boolean> {
-  if (Provider.ctx?.oidc?.route !== 'token') return sql<boolean>`r.consumed_at IS NOT NULL`;
-  return sql<boolean>`coalesce(
-    r.consumed_at <= gapura_now() - make_interval(secs => greatest(${graceOf}, ${same_moment}::int)), false)`;
-}
+export const is_reused = sql<boolean>`coalesce(
+  r.consumed_at <= gapura_now() - make_interval(secs => greatest(${graceOf}, ${sql.lit(same_moment)}::int)), false)`;
 
 /** The family of a refresh token whose second use the engine's request in progress has found; undefined otherwise. */
 export function reusedFamily(): { grant_id: string; account_id: string; client_id: string } | undefined {

@@ -1,15 +1,17 @@
 /** Sessions in PostgreSQL: merged entry by entry, ended in one transaction with all that hangs on them. */
 
 import { sql } from 'kysely';
-import { type Adapter, errors } from 'oidc-provider';
+import type { Adapter } from 'oidc-provider';
 import type { AuditRequest } from '../../audit/audit.ts';
 import { keyedDigest } from '../../crypto.ts';
 import { type Database, inTransaction, type Transaction } from '../../database.ts';
-import { networkOf } from '../../i18n/devices.ts';
 import type { Authorization } from '../../tables.ts';
-import type { RequestOfEngine } from '../internals.ts';
+import { findSessionByCookie, takeAhead } from '../records/one-read.ts';
 import { expiry } from '../records/records.ts';
-import { type EndedSession, endGrant, endGrants, type RecordStore } from '../records/store.ts';
+import type { EndedSession, RecordStore } from '../records/store.ts';
+import { endGrant, endGrants } from '../records/write.ts';
+import { changesAnything, grantOf, inherited, seenFrom, sessionIsOver } from './session-change.ts';
+import { isUnseen } from './session-life.ts';
 import { readSession, type SessionPayload } from './session-read.ts';
 
 /** The engine's adapter for sessions. */
@@ -25,11 +27,12 @@ export function sessionAdapter(store: RecordStore): Adapter {
         generation,
         authorizations = {},
         stored,
+        opened,
+        unseen,
         renewed,
         remembered = false,
         transient: _transient,
         password_due: _password_due,
-        unseen: _unseen,
         exp: _exp,
         jti: _jti,
         kind: _kind,
@@ -52,6 +55,8 @@ export function sessionAdapter(store: RecordStore): Adapter {
           .execute();
         return;
       }
+      const session = { loginTs: kept.loginTs as number | undefined, remembered, unseen };
+      if (!isUnseen(session) && !renewed && !changesAnything(store.request(), authorizations, opened, kept)) return;
       await updateSession(store, {
         uid: uid as string,
         id_hash: hash(id),
@@ -66,11 +71,14 @@ export function sessionAdapter(store: RecordStore): Adapter {
     },
 
     async find(id) {
-      const session = await readSession(db, 'id_hash', hash(id));
+      const session = await findSessionByCookie(db, hash(id));
       return session && { ...session, jti: id };
     },
 
-    findByUid: (uid) => readSession(db, 'uid', uid),
+    async findByUid(uid) {
+      const ahead = takeAhead('Session', uid);
+      return ahead ? ahead.payload : readSession(db, uid);
+    },
 
     async destroy(id) {
       const row = await db.selectFrom('oidc_sessions').select('uid').where('id_hash', '=', hash(id)).executeTakeFirst();
@@ -139,21 +147,6 @@ async function updateSession(store: RecordStore, change: SessionChange): Promise
   throw sessionIsOver();
 }
 
-/** Where a sign-in came from, as its person is shown it later: so much of it and no more, of the address only the network. */
-function seenFrom(request: RequestOfEngine | undefined) {
-  if (!request?.signs_in || !request.sent_by) return {};
-  const { user_agent, address } = request.sent_by;
-  return { user_agent: user_agent?.slice(0, 300) ?? null, network: networkOf(address).slice(0, 60) };
-}
-
-// A sign-in's result is played again at every later prompt, maybe after the password was changed in this very session: the
-// same person's session is never put back to the number it was lifted from.
-const inherited = (account_id: string | undefined, generation: number | undefined) =>
-  sql<
-    number | null
-  >`CASE WHEN account_id = ${account_id ?? null}::uuid THEN greatest(generation, ${generation ?? null}::int)
-    ELSE ${generation ?? null}::int END`;
-
 /**
  * Lifts a session to the generation that its person's account was just raised to, in the same transaction. Only from the
  * number right before: a session that something else ended stays ended.
@@ -173,13 +166,6 @@ export async function liftSession(
     .executeTakeFirst();
   return result.numUpdatedRows === 1n;
 }
-
-/** The error of a request whose session ended under it; it becomes a page of ours, never an answer to the application. */
-export function sessionIsOver(): Error {
-  return Object.assign(new errors.SessionNotFound('session has ended'), { allow_redirect: false });
-}
-
-const grantOf = (client_id: string) => sql<string | null>`(authorizations #>> ARRAY[${client_id}::text, 'grantId'])`;
 
 /**
  * Puts a new grant into a client's entry of a session's row, if the entry still holds the grant that this request began

@@ -18,7 +18,7 @@ import {
 } from '../../trials.ts';
 import type { Client } from '../clients/clients.ts';
 import { engineSteps } from '../internals.ts';
-import { endGrant, endGrants } from '../records/store.ts';
+import { endGrant, endGrants } from '../records/write.ts';
 import { type Asker, askToken, askUserinfo, openAsker, type TokenAnswer } from './in-process.ts';
 import { runTrial, type TrialMark, trial_prefix } from './trial-entry.ts';
 import { listMissing, listRefused, type Missing } from './trial-missing.ts';

@@ -9,7 +9,7 @@ import { describeImpact } from '../../../src/clients/impact.ts';
 import { type ClientInput, clientSchema, readRegistration } from '../../../src/clients/metadata.ts';
 import { presets } from '../../../src/clients/presets.ts';
 import { inTransaction } from '../../../src/database.ts';
-import { endGrantsOfClient } from '../../../src/oidc/records/store.ts';
+import { endGrantsOfClient } from '../../../src/oidc/records/write.ts';
 import { openGapura } from '../../../src/server.ts';
 import { demo_password, registerClient, startGapura, type TestGapura } from '../../support/gapura.ts';
 import { type HttpVisitor, newHttpVisitor } from '../../support/http.ts';

@@ -7,7 +7,7 @@ import { createAccount, endEverything, lockAccount } from '../../../src/accounts
 import { now } from '../../../src/clock.ts';
 import { randomToken } from '../../../src/crypto.ts';
 import { type Database, inTransaction } from '../../../src/database.ts';
-import { endGrant } from '../../../src/oidc/records/store.ts';
+import { endGrant } from '../../../src/oidc/records/write.ts';
 import { listDeadSessions } from '../../../src/oidc/sessions/session-list.ts';
 import { moveClock, resetClock } from '../../support/clock.ts';
 import { adapterFor, openTwoNodes } from '../../support/records.ts';

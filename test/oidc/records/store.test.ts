@@ -7,7 +7,7 @@ import type { AdapterPayload } from 'oidc-provider';
 import { nowSeconds } from '../../../src/clock.ts';
 import { randomToken } from '../../../src/crypto.ts';
 import type { Database } from '../../../src/database.ts';
-import { insertReplayMarker } from '../../../src/oidc/records/store.ts';
+import { insertReplayMarker } from '../../../src/oidc/records/write.ts';
 import { moveClock, moveProcessClock, resetClock } from '../../support/clock.ts';
 import { adapterFor, openRecords, openTwoNodes } from '../../support/records.ts';
 

@@ -63,8 +63,8 @@ async function begin(accountId: string | undefined = person): Promise<{ id: stri
   return { id, uid };
 }
 
-const isDue = async (uid: string) => (await readSession(db, 'uid', uid))?.password_due;
-const isOpen = async (uid: string) => (await readSession(db, 'uid', uid)) !== undefined;
+const isDue = async (uid: string) => (await readSession(db, uid))?.password_due;
+const isOpen = async (uid: string) => (await readSession(db, uid)) !== undefined;
 
 const set = (columns: { must_change?: boolean; seconds?: number }) =>
   db
@@ -156,6 +156,6 @@ describe('lifting', () => {
     const other = (await createAccount(db, { username: `lain_${people}`, full_name: 'Lain' })).id;
     const read = (await sessions().find(id)) as AdapterPayload;
     await sessions().upsert(id, { ...read, accountId: other, generation: 1 }, 3600);
-    expect(await readSession(db, 'uid', uid)).toMatchObject({ accountId: other, generation: 1 });
+    expect(await readSession(db, uid)).toMatchObject({ accountId: other, generation: 1 });
   });
 });

@@ -1,0 +1,196 @@
+/** Every statement that writes, spends or ends a record of the engine. */
+
+import { type RawBuilder, sql, type UpdateObject } from 'kysely';
+import { keyedDigest } from '../../crypto.ts';
+import type { Database, Lane, Transaction } from '../../database.ts';
+import { policy } from '../../policy/policy.ts';
+import { prepare } from '../../statements.ts';
+import type { Tables } from '../../tables.ts';
+import { expiry, spent } from './records.ts';
+import { may_renew } from './refresh.ts';
+import type { RecordStore } from './store.ts';
+
+/** What is needed to name a record. */
+type Keyed = Pick<RecordStore, 'db' | 'id_key'>;
+
+/** A record's columns; it lives for `seconds`. */
+interface Written {
+  id_hash: Buffer;
+  model: string;
+  account_id: string | null;
+  client_id: string | null;
+  grant_id: string | null;
+  user_code_hash: Buffer | null;
+  generation: number | null;
+  payload: string;
+  seconds: number;
+}
+
+const writer = (name: string, lane: Lane) =>
+  prepare<Written>(name, lane, (db, value) => {
+    const columns = {
+      account_id: value('account_id'),
+      client_id: value('client_id'),
+      grant_id: value('grant_id'),
+      user_code_hash: value('user_code_hash'),
+      generation: value('generation'),
+      payload: value('payload'),
+      expires_at: expiry(value('seconds')),
+    };
+    return db
+      .insertInto('oidc_records')
+      .values({ id_hash: value('id_hash'), model: value('model'), ...columns })
+      .onConflict((conflict) =>
+        conflict
+          .column('id_hash')
+          .doUpdateSet((eb) => ({
+            account_id: eb.ref('excluded.account_id'),
+            client_id: eb.ref('excluded.client_id'),
+            grant_id: eb.ref('excluded.grant_id'),
+            user_code_hash: eb.ref('excluded.user_code_hash'),
+            generation: eb.ref('excluded.generation'),
+            payload: eb.ref('excluded.payload'),
+            expires_at: eb.ref('excluded.expires_at'),
+          }))
+          .where('oidc_records.consumed_at', 'is', null),
+      );
+  });
+
+const write = writer('write record', 'write');
+const writeRelaxed = writer('write record, relaxed', 'relaxed');
+
+/** What a crash of the database may take along: whoever was on the way begins again, and nothing was promised. */
+const is_loss_a_new_start = new Set(['Interaction', 'AuthorizationCode', 'PushedAuthorizationRequest']);
+
+const consumer = (name: string, may: RawBuilder<boolean>) =>
+  prepare<{ id_hash: Buffer }>(name, 'write', (db, value) =>
+    db
+      .updateTable('oidc_records as r')
+      .set({ consumed_at: sql`coalesce(r.consumed_at, gapura_now())` })
+      .where('r.id_hash', '=', value('id_hash'))
+      .where(may),
+  );
+
+/** Spends a record; counts none where it was spent before. */
+export const consumeRecord = consumer('consume record', sql<boolean>`r.consumed_at IS NULL`);
+/** The same for a refresh token, which its client may use again for a moment. */
+export const consumeRefreshToken = consumer('consume refresh token', may_renew);
+
+/** Writes a record of this model, over one of the same id that nobody has spent; counts none where somebody has. */
+export function writeRecord(model: string) {
+  return is_loss_a_new_start.has(model) ? writeRelaxed : write;
+}
+
+/** Changes a record that was neither spent nor is over, if it still is as `where` says (columns of `oidc_records`); false when not. */
+export async function changeRecord(
+  db: Database,
+  id_hash: Buffer,
+  change: UpdateObject<Tables, 'oidc_records'>,
+  where: RawBuilder<boolean>,
+): Promise<boolean> {
+  const result = await db
+    .updateTable('oidc_records')
+    .set(change)
+    .where('id_hash', '=', id_hash)
+    .where('consumed_at', 'is', null)
+    .where('expires_at', '>', sql<Date>`gapura_now()`)
+    .where(where)
+    .executeTakeFirst();
+  return result.numUpdatedRows === 1n;
+}
+
+/** An interaction resumes once. The emptied row stays a while, so that its page can say so and lead back. */
+export async function finishInteraction(db: Database, id_hash: Buffer): Promise<void> {
+  const change = { consumed_at: sql<Date>`gapura_now()`, payload: '{}' };
+  if (!(await changeRecord(db, id_hash, change, sql`true`))) throw spent('Interaction');
+}
+
+/** Ends a grant: its codes and tokens, and the grant itself. */
+export async function endGrant(db: Database, grant_id: string): Promise<void> {
+  await endGrants(db, [grant_id]);
+}
+
+/** Ends several grants. @returns how many records there were */
+export async function endGrants(db: Database, grant_ids: string[]): Promise<number> {
+  if (grant_ids.length === 0) return 0;
+  const { numDeletedRows } = await db
+    .deleteFrom('oidc_records')
+    .where('grant_id', 'in', grant_ids)
+    .executeTakeFirstOrThrow();
+  return Number(numDeletedRows);
+}
+
+/** Ends what came of a grant, and leaves the grant. */
+export async function endTokens(db: Database, grant_id: string): Promise<void> {
+  await db.deleteFrom('oidc_records').where('grant_id', '=', grant_id).where('model', '<>', 'Grant').execute();
+}
+
+/** Deletes a record. */
+export async function deleteRecord(db: Database, id_hash: Buffer): Promise<void> {
+  await db.deleteFrom('oidc_records').where('id_hash', '=', id_hash).execute();
+}
+
+/** Ends all that a client was granted, a batch at a time so that no statement takes long, and the tokens it got for itself. */
+export async function endGrantsOfClient(db: Database, client_id: string, batch = 1000): Promise<void> {
+  for (let ended = 1n; ended > 0n; ) {
+    const { numAffectedRows = 0n } = await sql`DELETE FROM oidc_records WHERE grant_id IN (
+      SELECT grant_id FROM oidc_records WHERE model = 'Grant' AND client_id = ${client_id} LIMIT ${batch})`.execute(db);
+    ended = numAffectedRows;
+  }
+  // These live for minutes and are found by that: an index by client would cost every token that is issued.
+  await sql`DELETE FROM oidc_records WHERE model = 'ClientCredentials' AND client_id = ${client_id}
+    AND expires_at < gapura_now() + interval '1 hour'`.execute(db);
+}
+
+/** Ends all that a client was granted by a person, in whatever session, and what outlived its session. */
+export async function endGrantsOf(db: Database, account_id: string, client_id: string): Promise<void> {
+  const grants = db
+    .selectFrom('oidc_records')
+    .select('grant_id')
+    .where('model', '=', 'Grant')
+    .where('account_id', '=', account_id)
+    .where('client_id', '=', client_id);
+  await db.deleteFrom('oidc_records').where('grant_id', 'in', grants).execute();
+}
+
+/** Ends the tokens that may change a client (RFC 7592), or the one that is spent on it; false when that was gone. */
+export async function endRegistrationTokens(
+  tx: Transaction,
+  store: Keyed,
+  client_id: string,
+  token?: string,
+): Promise<boolean> {
+  const id_hash = keyedDigest(store.id_key, `RegistrationAccessToken\0${token}`);
+  const result = await tx
+    .deleteFrom('oidc_records')
+    .where('model', '=', 'RegistrationAccessToken')
+    .where('client_id', '=', client_id)
+    .$if(token !== undefined, (query) => query.where('id_hash', '=', id_hash))
+    .executeTakeFirst();
+  return result.numDeletedRows > 0n;
+}
+
+/** Notes that a token identifier was used; false when it was used before (RFC 7523 section 3, RFC 9449 section 11.1). */
+export async function insertReplayMarker(store: Keyed, id: string, expiresIn: number): Promise<boolean> {
+  const result = await store.db
+    .insertInto('oidc_records')
+    .values({
+      id_hash: keyedDigest(store.id_key, `ReplayDetection\0${id}`),
+      model: 'ReplayDetection',
+      payload: '{}',
+      expires_at: expiry(Math.max(expiresIn, 1)),
+    })
+    .onConflict((conflict) => conflict.doNothing())
+    .executeTakeFirst();
+  return result.numInsertedOrUpdatedRows === 1n;
+}
+
+/** Deletes up to `batch` records whose time is over; interactions stay long enough to lead a late visitor back. */
+export async function purgeRecords(db: Database, batch = 1000): Promise<number> {
+  const memory = sql`make_interval(secs => ${policy('interaction.memory')})`;
+  const { numAffectedRows = 0n } = await sql`DELETE FROM oidc_records WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM oidc_records WHERE expires_at < gapura_now() - interval '1 minute'
+      AND (model <> 'Interaction' OR expires_at < gapura_now() - ${memory})
+    ORDER BY expires_at LIMIT ${batch} FOR UPDATE SKIP LOCKED))`.execute(db);
+  return Number(numAffectedRows);
+}

@@ -1,0 +1,116 @@
+/** Statements that are written once and prepared by name: in a lane of their own, in a transaction, over a changed table, after a cut. */
+
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { sql } from 'kysely';
+import { type Database, inTransaction } from '../src/database.ts';
+import { prepare } from '../src/statements.ts';
+import { createTestDatabase, type TestDatabase } from './support/postgres.ts';
+
+let database: TestDatabase;
+let db: Database;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  db = database.db;
+  await sql`CREATE TABLE gates (name text PRIMARY KEY, open boolean NOT NULL)`.execute(db);
+  await sql`INSERT INTO gates VALUES ('timur', true), ('barat', false)`.execute(db);
+});
+
+afterAll(() => database?.drop());
+
+interface Gate {
+  name: string;
+  open: boolean;
+}
+
+const find = prepare<{ name: string }, Gate>(
+  'gate',
+  'read',
+  (_db, value) => sql`SELECT * FROM gates WHERE name = ${value('name')}`,
+);
+const close = prepare<{ name: string }>(
+  'close gate',
+  'write',
+  (_db, value) => sql`UPDATE gates SET open = false WHERE name = ${value('name')} AND open`,
+);
+const add = prepare<Gate>(
+  'add gate',
+  'relaxed',
+  (_db, value) => sql`INSERT INTO gates (open, name) VALUES (${value('open')}, ${value('name')})`,
+);
+
+test('each value stands in its place, whatever it holds', async () => {
+  await add(db, { name: "'; DROP TABLE gates; --", open: true });
+  expect((await find(db, { name: "'; DROP TABLE gates; --" })).rows).toEqual([
+    { name: "'; DROP TABLE gates; --", open: true },
+  ]);
+  expect((await find(db, { name: 'utara' })).rows).toEqual([]);
+});
+
+test('what is asked at once is answered each for itself, and an error is one asker’s own', async () => {
+  const asked = [find(db, { name: 'timur' }), find(db, { name: 'a\0b' }), find(db, { name: 'barat' })];
+  const [east, broken, west] = await Promise.allSettled(asked);
+  expect(east).toMatchObject({ value: { rows: [{ name: 'timur' }], count: 1 } });
+  expect(broken).toMatchObject({ status: 'rejected', reason: { code: '22021' } });
+  expect(west).toMatchObject({ value: { rows: [{ name: 'barat' }] } });
+  await expect(add(db, { name: 'barat', open: true })).rejects.toMatchObject({ code: '23505' });
+});
+
+test('of many at once that change one row, one did', async () => {
+  await add(db, { name: 'tengah', open: true });
+  const counts = await Promise.all(Array.from({ length: 20 }, () => close(db, { name: 'tengah' })));
+  expect(counts.filter(({ count }) => count === 1)).toHaveLength(1);
+});
+
+test('in a transaction it is part of that, and undone with it', async () => {
+  const undone = inTransaction(db, async (tx) => {
+    await add(tx, { name: 'selatan', open: true });
+    expect((await find(tx, { name: 'selatan' })).rows).toHaveLength(1);
+    expect((await find(db, { name: 'selatan' })).rows).toHaveLength(0);
+    expect((await close(tx, { name: 'selatan' })).count).toBe(1);
+    throw new Error('undone');
+  });
+  await expect(undone).rejects.toThrow('undone');
+  expect((await find(db, { name: 'selatan' })).rows).toHaveLength(0);
+});
+
+test('a table that the next release has changed is read all the same', async () => {
+  expect((await find(db, { name: 'timur' })).rows).toHaveLength(1);
+  await sql`ALTER TABLE gates ADD COLUMN width integer NOT NULL DEFAULT 4`.execute(db);
+  const both = await Promise.all([find(db, { name: 'timur' }), find(db, { name: 'barat' })]);
+  expect(both.map(({ rows }) => rows)).toEqual([
+    [{ name: 'timur', open: true, width: 4 }],
+    [expect.objectContaining({ name: 'barat', width: 4 })],
+  ]);
+});
+
+test('after the connections were cut the next ones are answered', async () => {
+  await sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()`.execute(db);
+  const isAnswered = async () => (await find(db, { name: 'timur' }).catch(() => undefined))?.rows.length === 1;
+  const began = performance.now();
+  while (!(await isAnswered())) expect(performance.now() - began).toBeLessThan(5000);
+  await add(db, { name: 'baru', open: true });
+  expect((await find(db, { name: 'baru' })).rows).toHaveLength(1);
+});
+
+test('a value that was written into a statement is found out at once', async () => {
+  const odd = prepare('odd', 'read', () => sql`SELECT ${'me'}`);
+  await expect(odd(db, {})).rejects.toThrow('made once');
+});
+
+describe('what a crash may take along', () => {
+  test('is not waited for on the disk; all else is', async () => {
+    const setting = (lane: 'read' | 'write' | 'relaxed') =>
+      prepare<object, { setting: string }>(
+        `setting ${lane}`,
+        lane,
+        () => sql`SELECT setting FROM pg_settings WHERE name = 'synchronous_commit'`,
+      )(db, {});
+    const { rows } = await sql<{ setting: string }>`SHOW synchronous_commit`.execute(db);
+    expect((await setting('relaxed')).rows[0]?.setting).toBe('off');
+    expect((await setting('write')).rows[0]?.setting).toBe(
+      (rows[0] as { synchronous_commit?: string }).synchronous_commit,
+    );
+  });
+});

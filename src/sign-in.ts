@@ -1,10 +1,10 @@
 /** The sign-in as a row: begun for an interaction, decided by the password, done; and the browsers a person is known in. */
 
-import { sql } from 'kysely';
-import { browserKey, hashBrowser, hasSignedIn, rememberBrowser } from './accounts/browsers.ts';
+import { browserKey, hashBrowser, rememberBrowser } from './accounts/browsers.ts';
 import { canonicalise } from './accounts/identifiers.ts';
 import { hashPassword, verifyPassword } from './accounts/password.ts';
 import { strengthenPassword } from './accounts/password-store.ts';
+import { findSignIn, writeSignIn } from './accounts/sign-ins.ts';
 import { type AccountForSignIn, findAccountForSignIn } from './accounts/store.ts';
 import { type AuditRequest, record } from './audit/audit.ts';
 import { nowSeconds } from './clock.ts';
@@ -20,7 +20,7 @@ import {
   mustCheck,
   openCheckKeys,
 } from './human-check/human-check.ts';
-import { type Lane, type Limits, type PaidLane, payLanes } from './limits.ts';
+import type { Lane, Limits, PaidLane } from './limits/limits.ts';
 import { policy } from './policy/policy.ts';
 
 /** What signing in needs: the database, its limits, and the key that hashes what browsers hold. */
@@ -92,14 +92,17 @@ export async function submitPassword(store: SignInStore, attempt: PasswordTry): 
 
   const counters = lanesOf(account, canonical, browser_hash, attempt);
   const most = checked === 'right' ? undefined : failuresWithoutCheck;
-  const paid = await payLanes(store.db, store.limits, counters, most);
+  const paid = await store.limits.pay(store.db, counters, most);
   if (paid.state === 'refused') return { state: 'waiting', retry_after: paid.retry_after };
   if (paid.state === 'held') return { state: 'unchecked', because: checked === 'right' ? 'missing' : checked };
   const { lanes } = paid;
 
   const { fits, is_old } = await verifyPassword(account?.hash, attempt.password).catch(async (error) => {
     // Nothing was tried when the line for hashing was full: whoever comes again as told has lost nothing.
-    for (const { limit, key, tries } of lanes) await store.limits.giveBack(store.db, limit, key, tries);
+    await store.limits.settle(
+      store.db,
+      lanes.map((lane) => ({ ...lane, is_shared: true })),
+    );
     throw error;
   });
   if (!account || !fits) return refuse(store, attempt, account, 'bad_credentials', lanes);
@@ -185,25 +188,18 @@ async function finish(
   const hash = account.knows_browser && browser_hash ? browser_hash : hashBrowser(store.key, browser);
   const interaction_hash = keyedDigest(store.key, `interaction\0${attempt.interaction}`);
   const whose = await inTransaction(store.db, async (tx) => {
-    const row = await tx
-      .insertInto('sign_ins')
-      .values({
-        interaction_hash,
-        client_id: attempt.client_id,
-        state: 'done',
-        account_id: account.id,
-        generation: account.generation,
-        amr,
-        done_at: sql<Date>`gapura_now()`,
-        expires_at: sql<Date>`gapura_now() + make_interval(secs => ${policy('interaction.memory')})`,
-      })
-      .onConflict((conflict) => conflict.doNothing())
-      .executeTakeFirst();
-    const first = row.numInsertedOrUpdatedRows === 1n ? undefined : await findSignIn(tx, interaction_hash);
+    const { count } = await writeSignIn(tx, {
+      interaction_hash,
+      client_id: attempt.client_id,
+      account_id: account.id,
+      generation: account.generation,
+      amr,
+      seconds: policy('interaction.memory'),
+    });
+    const first = count === 1 ? undefined : await findSignIn(tx, interaction_hash);
     if (first && first !== account.id) return first;
     await rememberBrowser(tx, account.id, hash);
     if (first) return first;
-    const is_news = !account.knows_browser && (await hasSignedIn(tx, account.id));
     await record(tx, {
       kind: 'sign_in',
       account_id: account.id,
@@ -211,14 +207,13 @@ async function finish(
       detail: { amr: amr.join(' ') },
       request: attempt.request,
     });
-    if (is_news) await store.tellOfBrowser(tx, { account_id: account.id, request: attempt.request });
+    if (account.has_signed_in && !account.knows_browser)
+      await store.tellOfBrowser(tx, { account_id: account.id, request: attempt.request });
     return account.id;
   });
   // The interaction was somebody else's a moment ago; whoever is second begins anew.
   if (whose !== account.id) return { state: 'refused', because: 'finished', must_check: isWatched(lanes) };
-  for (const { limit, key, is_shared, tries } of lanes) {
-    await (is_shared ? store.limits.giveBack(store.db, limit, key, tries) : store.limits.forget(store.db, limit, key));
-  }
+  await store.limits.settle(store.db, lanes);
   const login = {
     accountId: account.id,
     generation: account.generation,
@@ -227,20 +222,4 @@ async function finish(
     acr: 'urn:gapura:acr:password',
   };
   return { state: 'done', login, browser };
-}
-
-async function findSignIn(tx: Transaction, interaction_hash: Buffer): Promise<string | undefined> {
-  const row = await tx
-    .selectFrom('sign_ins')
-    .select('account_id')
-    .where('interaction_hash', '=', interaction_hash)
-    .executeTakeFirst();
-  return row?.account_id ?? undefined;
-}
-
-/** A duty: deletes up to `batch` sign-ins whose time is over; says how many. */
-export async function purgeSignIns(db: Database, batch = 1000): Promise<number> {
-  const { numAffectedRows = 0n } = await sql`DELETE FROM sign_ins WHERE interaction_hash = ANY (ARRAY(
-    SELECT interaction_hash FROM sign_ins WHERE expires_at < gapura_now() LIMIT ${batch}))`.execute(db);
-  return Number(numAffectedRows);
 }

@@ -650,7 +650,7 @@ export interface AuditSeals {
   sealed_at: Timestamp;
 }
 
-// limits.ts
+// limits/statements.ts
 
 export interface Limits {
   name: string;

@@ -8,20 +8,14 @@ import { createAccount, endEverything, lockAccount } from '../src/accounts/accou
 import { forgetBrowsers, purgeBrowsers } from '../src/accounts/browsers.ts';
 import { countHashes, hashPassword, prepareHashing, verifyPassword } from '../src/accounts/password.ts';
 import { writePassword } from '../src/accounts/password-store.ts';
+import { purgeSignIns } from '../src/accounts/sign-ins.ts';
 import type { AuditRequest } from '../src/audit/audit.ts';
 import { now, nowSeconds } from '../src/clock.ts';
 import { randomToken, Secret } from '../src/crypto.ts';
 import { type Database, inTransaction, openDatabase } from '../src/database.ts';
-import { openLimits } from '../src/limits.ts';
+import { openLimits } from '../src/limits/limits.ts';
 import { policy } from '../src/policy/policy.ts';
-import {
-  openSignIns,
-  type PasswordTry,
-  purgeSignIns,
-  type SignInOutcome,
-  type SignInStore,
-  submitPassword,
-} from '../src/sign-in.ts';
+import { openSignIns, type PasswordTry, type SignInOutcome, type SignInStore, submitPassword } from '../src/sign-in.ts';
 import type { Tables } from '../src/tables.ts';
 import { moveClock, resetClock } from './support/clock.ts';
 import { createTestDatabase, type TestDatabase } from './support/postgres.ts';

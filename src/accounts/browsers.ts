@@ -5,6 +5,7 @@ import type { Config } from '../config.ts';
 import { deriveKey, keyedDigest, type Secret } from '../crypto.ts';
 import type { Database, Transaction } from '../database.ts';
 import { policy } from '../policy/policy.ts';
+import { prepare } from '../statements.ts';
 
 /** The key under which they are known. */
 export function browserKey({ secrets }: Pick<Config, 'secrets'>): Buffer {
@@ -18,26 +19,21 @@ export function hashBrowser(key: Buffer, browser: string): Buffer {
 
 /** Notes that a person has proven in a browser who they are. */
 export async function rememberBrowser(tx: Transaction, account_id: string, browser_hash: Buffer): Promise<void> {
-  await tx
-    .insertInto('browsers')
-    .values({ account_id, browser_hash })
-    .onConflict((conflict) =>
-      conflict.columns(['account_id', 'browser_hash']).doUpdateSet({ last_seen_at: sql`gapura_now()` }),
-    )
-    .execute();
+  await writeBrowser(tx, { account_id, browser_hash });
 }
 
-/** Whether a person has ever been let in before: the browser of the very first time is news to nobody. */
-export async function hasSignedIn(tx: Transaction, account_id: string): Promise<boolean> {
-  const row = await tx
-    .selectFrom('audit_events')
-    .select('id')
-    .where('account_id', '=', account_id)
-    .where('kind', 'in', ['sign_in', 'recovery_signed_in'])
-    .limit(1)
-    .executeTakeFirst();
-  return row !== undefined;
-}
+const writeBrowser = prepare<{ account_id: string; browser_hash: Buffer }>('browser', 'write', (db, value) =>
+  db
+    .insertInto('browsers')
+    .values({ account_id: value('account_id'), browser_hash: value('browser_hash') })
+    .onConflict((conflict) =>
+      conflict
+        .columns(['account_id', 'browser_hash'])
+        .doUpdateSet({ last_seen_at: sql`gapura_now()` })
+        // They are kept for months: a day is exact enough.
+        .where(sql<boolean>`browsers.last_seen_at < gapura_now() - interval '1 day'`),
+    ),
+);
 
 /** Forgets every browser of a person: whoever sat there may have been somebody else. */
 export async function forgetBrowsers(tx: Transaction, account_id: string): Promise<void> {
@@ -48,6 +44,6 @@ export async function forgetBrowsers(tx: Transaction, account_id: string): Promi
 export async function purgeBrowsers(db: Database, batch = 1000): Promise<number> {
   const { numAffectedRows = 0n } = await sql`DELETE FROM browsers WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM browsers WHERE last_seen_at < gapura_now() - make_interval(secs => ${policy('browsers.memory')})
-    LIMIT ${batch}))`.execute(db);
+    ORDER BY last_seen_at LIMIT ${batch} FOR UPDATE SKIP LOCKED))`.execute(db);
   return Number(numAffectedRows);
 }

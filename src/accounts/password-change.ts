@@ -2,7 +2,7 @@
 
 import { type AuditRequest, record } from '../audit/audit.ts';
 import { type Database, inTransaction, type Transaction } from '../database.ts';
-import type { Limits } from '../limits.ts';
+import type { Limits } from '../limits/limits.ts';
 import { listRoles } from '../permissions.ts';
 import { hashPassword, verifyPassword } from './password.ts';
 import { checkNewPassword, daysOf } from './password-rules.ts';

@@ -3,6 +3,7 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../database.ts';
 import { policy } from '../policy/policy.ts';
+import { prepare } from '../statements.ts';
 
 /**
  * Replaces the password's hash; the one before it goes into the history.
@@ -81,17 +82,23 @@ export async function findPasswordHash(db: Database, account_id: string): Promis
  * it is good.
  */
 export async function findDuePassword(db: Database, account_id: string): Promise<'temporary' | 'expired' | undefined> {
-  const row = await db
-    .selectFrom('passwords')
-    .select(['must_change', is_due.as('is_due')])
-    .where('account_id', '=', account_id)
-    .executeTakeFirst();
+  const [row] = (await readDue(db, { account_id })).rows;
   if (!row?.is_due) return undefined;
   return row.must_change ? 'temporary' : 'expired';
 }
 
 /** Whether the same is so of a row of `passwords`, as part of another read. */
 export const is_due = sql<boolean>`(must_change OR coalesce(expires_at <= gapura_now(), false))`;
+
+const readDue = prepare<{ account_id: string }, { must_change: boolean; is_due: boolean }>(
+  'due password',
+  'read',
+  (db, value) =>
+    db
+      .selectFrom('passwords')
+      .select(['must_change', is_due.as('is_due')])
+      .where('account_id', '=', value('account_id')),
+);
 
 /** When a password ends, of one that has at most `within` days left as a calendar in this zone counts them. */
 export async function findPasswordEnd(

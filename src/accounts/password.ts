@@ -11,6 +11,7 @@ export class QueueFull extends Error {
 }
 
 const cores = availableParallelism();
+let most_at_once = cores;
 const waiting: (() => void)[] = [];
 let running = 0;
 let hashes = 0;
@@ -43,8 +44,12 @@ export async function verifyPassword(
   return { fits: fits && hash !== undefined, is_old: argon2.needsRehash(compared, parameters()) };
 }
 
-/** Makes the dummy hash ahead of the first sign-in, so that the first unknown name costs no more than the second. */
-export async function prepareHashing(): Promise<void> {
+/**
+ * Makes the dummy hash ahead of the first sign-in, so that the first unknown name costs no more than the second. Of several
+ * `workers` on this machine each gets its share of the cores.
+ */
+export async function prepareHashing(workers = 1): Promise<void> {
+  most_at_once = Math.max(1, Math.floor(cores / workers));
   await dummyHash();
 }
 
@@ -68,7 +73,7 @@ function parameters() {
 }
 
 async function queue<T>(work: () => Promise<T>): Promise<T> {
-  if (running >= cores) {
+  if (running >= most_at_once) {
     if (waiting.length >= policy('password.hash_queue')) throw new QueueFull('too many sign-ins at once');
     await new Promise<void>((resolve) => waiting.push(resolve));
   } else {

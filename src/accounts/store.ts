@@ -17,6 +17,8 @@ export interface AccountForSignIn {
   locks: AccountLocks['kind'][];
   expired: boolean;
   knows_browser: boolean;
+  /** The person was let in before, in whatever browser. */
+  has_signed_in: boolean;
 }
 
 /** One query: the account that an identifier names, with all that deciding about a password needs. */
@@ -25,27 +27,45 @@ export async function findAccountForSignIn(
   canonical: string,
   browser_hash: Buffer | undefined,
 ): Promise<AccountForSignIn | undefined> {
-  const row = await db
-    .selectFrom('account_identifiers as i')
-    .innerJoin('accounts as a', 'a.id', 'i.account_id')
-    .leftJoin('passwords as p', 'p.account_id', 'a.id')
-    .leftJoin('browsers as b', (join) =>
-      join.onRef('b.account_id', '=', 'a.id').on('b.browser_hash', '=', browser_hash ?? Buffer.alloc(0)),
-    )
-    .select((eb) => [
-      'a.id',
-      'a.generation',
-      'a.full_name',
-      // One that somebody else gave and that was not replaced in its time is none.
-      sql<string | null>`CASE WHEN p.must_change AND p.expires_at <= gapura_now() THEN NULL ELSE p.hash END`.as('hash'),
-      lockKinds(eb).as('locks'),
-      sql<boolean>`coalesce(a.expires_at <= gapura_now(), false)`.as('expired'),
-      sql<boolean>`b.account_id IS NOT NULL`.as('knows_browser'),
-    ])
-    .where('i.canonical', '=', canonical)
-    .executeTakeFirst();
+  const [row] = (await readForSignIn(db, { canonical, browser_hash: browser_hash ?? Buffer.alloc(0) })).rows;
   return row && { ...row, hash: row.hash ?? undefined, locks: row.locks ?? [] };
 }
+
+type ForSignIn = Omit<AccountForSignIn, 'hash' | 'locks'> & {
+  hash: string | null;
+  locks: AccountForSignIn['locks'] | null;
+};
+
+const readForSignIn = prepare<{ canonical: string; browser_hash: Buffer }, ForSignIn>(
+  'account for sign-in',
+  'read',
+  (db, value) =>
+    db
+      .selectFrom('account_identifiers as i')
+      .innerJoin('accounts as a', 'a.id', 'i.account_id')
+      .leftJoin('passwords as p', 'p.account_id', 'a.id')
+      .leftJoin('browsers as b', (join) =>
+        join.onRef('b.account_id', '=', 'a.id').on('b.browser_hash', '=', value('browser_hash')),
+      )
+      .select((eb) => [
+        'a.id',
+        'a.generation',
+        'a.full_name',
+        // One that somebody else gave and that was not replaced in its time is none.
+        sql<string | null>`CASE WHEN p.must_change AND p.expires_at <= gapura_now() THEN NULL ELSE p.hash END`.as(
+          'hash',
+        ),
+        lockKinds(eb).as('locks'),
+        sql<boolean>`coalesce(a.expires_at <= gapura_now(), false)`.as('expired'),
+        sql<boolean>`b.account_id IS NOT NULL`.as('knows_browser'),
+        has_signed_in.as('has_signed_in'),
+      ])
+      .where('i.canonical', '=', value('canonical')),
+);
+
+// The browser of the very first time is news to nobody.
+const has_signed_in = sql<boolean>`EXISTS (SELECT FROM audit_events e
+  WHERE e.account_id = a.id AND e.kind IN ('sign_in', 'recovery_signed_in'))`;
 
 function lockKinds(eb: ExpressionBuilder<Tables & { a: Accounts }, 'a'>) {
   return eb

@@ -2,7 +2,7 @@
 
 import type { Context } from 'koa';
 import { translator } from '../i18n/messages.ts';
-import { numbersOf } from '../limits.ts';
+import { numbersOf } from '../limits/table.ts';
 import type { Bearer } from '../oidc/apis/bearer.ts';
 import { listRoles, type RoleAssignment } from '../permissions.ts';
 import { problem } from './api-answer.ts';

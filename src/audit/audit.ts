@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { digest } from '../crypto.ts';
 import type { Database, Transaction } from '../database.ts';
+import { prepare } from '../statements.ts';
 
 export const audit_kinds = [
   'sign_in',
@@ -89,19 +90,41 @@ export async function record(tx: Transaction, event: AuditEvent): Promise<void> 
     user_agent: request.user_agent?.slice(0, 500) ?? null,
     request_id: request.request_id,
   };
-  const columns = sql`INSERT INTO audit_events (kind, account_id, actor_id, client_id, detail, personal_digest)
-    VALUES (${event.kind}, ${event.account_id ?? null}, ${event.actor_id ?? null}, ${event.client_id ?? null},
-      ${JSON.stringify(event.detail ?? {})}, ${personal ? digestPersonal(personal) : null})`;
-  if (!personal) {
-    await columns.execute(tx);
-    return;
-  }
-  await sql`WITH event AS (${columns} RETURNING id)
-    INSERT INTO audit_personal (event_id, salt, address, user_agent, request_id)
-    SELECT id, ${personal.salt}, ${personal.address}, ${personal.user_agent}, ${personal.request_id} FROM event`.execute(
-    tx,
-  );
+  const whole = {
+    kind: event.kind,
+    account_id: event.account_id ?? null,
+    actor_id: event.actor_id ?? null,
+    client_id: event.client_id ?? null,
+    detail: JSON.stringify(event.detail ?? {}),
+    personal_digest: personal ? digestPersonal(personal) : null,
+  };
+  await (personal ? writeWithPersonal(tx, { ...whole, ...personal }) : writeEvent(tx, whole));
 }
+
+interface WrittenEvent {
+  kind: AuditKind;
+  account_id: string | null;
+  actor_id: string | null;
+  client_id: string | null;
+  detail: string;
+  personal_digest: string | null;
+}
+
+const insertEvent = (
+  value: <Key extends keyof WrittenEvent>(key: Key) => WrittenEvent[Key],
+) => sql`INSERT INTO audit_events (kind, account_id, actor_id, client_id, detail, personal_digest)
+  VALUES (${value('kind')}, ${value('account_id')}, ${value('actor_id')}, ${value('client_id')}, ${value('detail')},
+    ${value('personal_digest')})`;
+
+const writeEvent = prepare<WrittenEvent>('event', 'write', (_db, value) => insertEvent(value));
+
+const writeWithPersonal = prepare<WrittenEvent & Personal>(
+  'event with its personal side',
+  'write',
+  (_db, value) => sql`WITH event AS (${insertEvent(value)} RETURNING id)
+    INSERT INTO audit_personal (event_id, salt, address, user_agent, request_id)
+    SELECT id, ${value('salt')}, ${value('address')}, ${value('user_agent')}, ${value('request_id')} FROM event`,
+);
 
 /** Erases the personal side of everything that concerns an account; the events and their chain stay whole. */
 export async function erasePersonal(tx: Transaction, account_id: string): Promise<void> {
@@ -110,20 +133,17 @@ export async function erasePersonal(tx: Transaction, account_id: string): Promis
 }
 
 /**
- * Erases the personal side of events older than `seconds`, in batches of 5000; a worker's duty.
+ * Erases the personal side of events older than `seconds`, of up to `batch` of them; a worker's duty. Numbers follow time but
+ * for those of one moment, so only the lowest that are left are looked at, and no index of times is needed.
  * @returns how many were erased
  */
-export async function purgePersonal(db: Database, seconds: number): Promise<number> {
-  for (let purged = 0; ; ) {
-    const { numAffectedRows = 0n } = await sql`
-      DELETE FROM audit_personal WHERE event_id IN (
-        SELECT p.event_id FROM audit_personal p JOIN audit_events e ON e.id = p.event_id
-        WHERE e.at < gapura_now() - make_interval(secs => ${seconds}::float8) ORDER BY p.event_id LIMIT 5000)`.execute(
-      db,
-    );
-    purged += Number(numAffectedRows);
-    if (numAffectedRows < 5000n) return purged;
-  }
+export async function purgePersonal(db: Database, seconds: number, batch = 1000): Promise<number> {
+  const { numAffectedRows = 0n } = await sql`
+    DELETE FROM audit_personal WHERE event_id IN (
+      SELECT e.id FROM (SELECT event_id FROM audit_personal ORDER BY event_id LIMIT ${batch}) lowest
+      JOIN audit_events e ON e.id = lowest.event_id
+      WHERE e.at < gapura_now() - make_interval(secs => ${seconds}::float8))`.execute(db);
+  return Number(numAffectedRows);
 }
 
 /** The personal side as it is digested. */

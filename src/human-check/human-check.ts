@@ -3,7 +3,7 @@
 import type { Config } from '../config.ts';
 import { deriveKeys, keyedDigest, randomToken } from '../crypto.ts';
 import type { Database } from '../database.ts';
-import type { Lane, Limits } from '../limits.ts';
+import type { Lane, Limits } from '../limits/limits.ts';
 import { policy } from '../policy/policy.ts';
 import { spendProof } from '../proofs.ts';
 import { areLetters, drawPicture } from './picture.ts';

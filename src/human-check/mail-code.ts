@@ -5,7 +5,7 @@ import { type Database, inTransaction } from '../database.ts';
 import { mailKeys, sendMail } from '../delivery/outbox.ts';
 import type { Language } from '../i18n/messages.ts';
 import type { Jobs } from '../jobs.ts';
-import { type Limits, payLanes } from '../limits.ts';
+import type { Limits } from '../limits/limits.ts';
 import { issueProof } from '../proofs.ts';
 import { type CheckKeys, hashCheck, openCheckKeys } from './human-check.ts';
 import { turnToMail } from './store.ts';
@@ -47,7 +47,7 @@ export type CodeOutcome = { state: 'sent' } | { state: 'waiting'; retry_after: n
  */
 export async function sendCode(store: CheckStore, order: CodeOrder): Promise<CodeOutcome> {
   const { db, limits, jobs, keys, support } = store;
-  const paid = await payLanes(db, limits, [
+  const paid = await limits.pay(db, [
     { limit: 'human_check_mail_address', key: [order.address], is_shared: true },
     { limit: 'human_check_mail_name', key: [order.canonical], is_shared: true },
   ]);

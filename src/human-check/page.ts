@@ -4,7 +4,7 @@ import type Router from '@koa/router';
 import type { Context } from 'koa';
 import { z } from 'zod';
 import { randomToken } from '../crypto.ts';
-import type { Lane } from '../limits.ts';
+import type { Lane } from '../limits/limits.ts';
 import {
   answerCheck,
   type Check,

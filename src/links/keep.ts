@@ -3,7 +3,8 @@
 import { type Application, holdSharing } from '../applications/application.ts';
 import { type AuditRequest, record } from '../audit/audit.ts';
 import { inTransaction, type Transaction } from '../database.ts';
-import type { LimitKey, LimitName } from '../limits.ts';
+import type { LimitKey } from '../limits/limits.ts';
+import type { LimitName } from '../limits/table.ts';
 import { findOrganisationOf } from '../organisations/organisation.ts';
 import { listHolders, takeName } from './holders.ts';
 import { tell } from './letters.ts';

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { type Application, findApplication } from '../applications/application.ts';
 import type { Database } from '../database.ts';
 import type { Jobs } from '../jobs.ts';
-import type { Limits } from '../limits.ts';
+import type { Limits } from '../limits/limits.ts';
 import type { OutboundAnswer, OutboundCall } from '../outbound.ts';
 import { askApplication, type Claimant, payForTry, settle } from './keep.ts';
 import type { Link, ProvenName } from './store.ts';

@@ -6,7 +6,7 @@ import { dynamicClients, grantAdapter } from './clients/dynamic-clients.ts';
 import { findInitialAccessToken } from './clients/initial-tokens.ts';
 import { deviceAdapter } from './device/device-codes.ts';
 import { type RecordStore, recordAdapter } from './records/store.ts';
-import { sessionAdapter } from './sessions/session-store.ts';
+import { sessionAdapter } from './sessions/session-adapter.ts';
 
 /** The engine's adapter for one of its models. */
 export function createAdapter(store: RecordStore, model: string): Adapter {

@@ -7,7 +7,7 @@ import { type AuditRequest, record } from '../audit/audit.ts';
 import { now } from '../clock.ts';
 import { randomToken } from '../crypto.ts';
 import { inTransaction } from '../database.ts';
-import { numbersOf } from '../limits.ts';
+import { numbersOf } from '../limits/table.ts';
 import { policy } from '../policy/policy.ts';
 import { findProof, issueProof, spendProof } from '../proofs.ts';
 import { hashFlow, type Recovery, type RecoveryStore, type RecoveryTarget } from './recovery.ts';

@@ -10,7 +10,7 @@ import { deriveKeys, keyedDigest, open, randomToken, seal } from '../crypto.ts';
 import { type Database, inTransaction, type Transaction } from '../database.ts';
 import { mailKeys } from '../delivery/outbox.ts';
 import type { Jobs } from '../jobs.ts';
-import type { Limits } from '../limits.ts';
+import type { Limits } from '../limits/limits.ts';
 import type { PolicyKey } from '../policy/keys.ts';
 import { policy } from '../policy/policy.ts';
 import { emailCode } from './methods/email-code.ts';

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type Router from '@koa/router';
-import type { LimitName } from '../../src/limits.ts';
+import type { LimitName } from '../../src/limits/table.ts';
 import { openConsole } from '../support/desk.ts';
 import { newSignedInVisitor, registerClient, startGapura, type TestGapura } from '../support/gapura.ts';
 import { type Answer, type HttpVisitor, newHttpVisitor } from '../support/http.ts';

@@ -15,7 +15,7 @@ import {
   openCheckKeys,
 } from '../../src/human-check/human-check.ts';
 import { purgeHumanChecks } from '../../src/human-check/store.ts';
-import { type Lane, openLimits } from '../../src/limits.ts';
+import { type Lane, openLimits } from '../../src/limits/limits.ts';
 import { openPolicies } from '../../src/policy/policy.ts';
 import { moveClock, resetClock } from '../support/clock.ts';
 import { doWork, lettersOf } from '../support/human-check.ts';

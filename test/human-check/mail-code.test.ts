@@ -9,7 +9,7 @@ import { writeMail } from '../../src/delivery/outbox.ts';
 import { answerCheck, type Check, findCheck, issueCheck } from '../../src/human-check/human-check.ts';
 import { type CheckStore, type CodeOrder, openChecks, sendCode } from '../../src/human-check/mail-code.ts';
 import { type Jobs, openJobs } from '../../src/jobs.ts';
-import { openLimits } from '../../src/limits.ts';
+import { openLimits } from '../../src/limits/limits.ts';
 import { moveClock, resetClock } from '../support/clock.ts';
 import { doWork, lettersOf, readMailedCode } from '../support/human-check.ts';
 import { createTestDatabase, type TestDatabase } from '../support/postgres.ts';

@@ -7,7 +7,7 @@ import type { Database } from '../../src/database.ts';
 import { type CheckStore, openChecks } from '../../src/human-check/mail-code.ts';
 import { demandCheck, keepCheck, offerCheck, turnCheck } from '../../src/human-check/page.ts';
 import { type Jobs, openJobs } from '../../src/jobs.ts';
-import { type Lane, openLimits } from '../../src/limits.ts';
+import { type Lane, openLimits } from '../../src/limits/limits.ts';
 import { doWork, lettersOf } from '../support/human-check.ts';
 import { createTestDatabase, type TestDatabase } from '../support/postgres.ts';
 

@@ -7,7 +7,7 @@ import { hashPassword } from '../../src/accounts/password.ts';
 import { changePassword } from '../../src/accounts/password-change.ts';
 import { writePassword } from '../../src/accounts/password-store.ts';
 import { inTransaction } from '../../src/database.ts';
-import { openLimits } from '../../src/limits.ts';
+import { openLimits } from '../../src/limits/limits.ts';
 import { liftSession } from '../../src/oidc/sessions/session-store.ts';
 import { type Browser, clickAndSettle, expectNoAxeViolations, expectQuiet, openBrowser } from '../support/browser.ts';
 import { moveClock, resetClock } from '../support/clock.ts';

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { unlockAccount } from '../../src/accounts/account.ts';
 import type { Secret } from '../../src/crypto.ts';
 import { inTransaction } from '../../src/database.ts';
-import { openLimits } from '../../src/limits.ts';
+import { openLimits } from '../../src/limits/limits.ts';
 import { tellEverywhere } from '../../src/recovery/notices.ts';
 import { openRecoveries, type RecoveryStore } from '../../src/recovery/recovery.ts';
 import { type Browser, expectNoAxeViolations, expectQuiet, openBrowser } from '../support/browser.ts';

@@ -3,7 +3,7 @@
 import { afterAll, afterEach, beforeAll } from '@jest/globals';
 import { sql } from 'kysely';
 import type { Secret } from '../../src/crypto.ts';
-import { openLimits } from '../../src/limits.ts';
+import { openLimits } from '../../src/limits/limits.ts';
 import { emailCode } from '../../src/recovery/methods/email-code.ts';
 import { openRecoveries, type RecoveryStore } from '../../src/recovery/recovery.ts';
 import { testRecoveryMethod } from '../contracts/recovery-method.ts';

@@ -8,7 +8,7 @@ import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from '
 import { saveApplication } from '../../src/applications/application.ts';
 import { now, nowSeconds } from '../../src/clock.ts';
 import { deriveKeys, type Secret } from '../../src/crypto.ts';
-import { openLimits } from '../../src/limits.ts';
+import { openLimits } from '../../src/limits/limits.ts';
 import { type LinkOutcome, type LinkStore, proveLink, verifiers } from '../../src/links/link.ts';
 import { createRequestSigner } from '../../src/oidc/keys/request-signer.ts';
 import { loadSigningKeys } from '../../src/oidc/keys/signing-keys.ts';

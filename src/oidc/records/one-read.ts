@@ -66,11 +66,11 @@ const readSessionAtOnce = prepare<{ id_hash: Buffer; client_id: string }, ReadAt
         AND ${standing}) AS held_grant ON true`,
 );
 
-const readRecord = prepare<{ id_hash: Buffer }, RecordRow>(
+const readRecord = prepare<{ id_hash: Buffer }, RecordRow & { clients: string }>(
   'record',
   'read',
-  (_db, value) =>
-    sql`SELECT ${record_columns()} FROM oidc_records r WHERE r.id_hash = ${value('id_hash')} AND ${standing}`,
+  (_db, value) => sql`SELECT ${clients_version} AS clients, ${record_columns()}
+    FROM oidc_records r WHERE r.id_hash = ${value('id_hash')} AND ${standing}`,
 );
 
 const readVersion = prepare<object, { clients: string }>(
@@ -116,7 +116,11 @@ export async function findRecord(
 ): Promise<AdapterPayload | undefined> {
   const ahead = takeAhead(model, id);
   if (ahead) return ahead.payload;
-  if (!tokens.has(model)) return toPayload(model, id, (await readRecord(db, { id_hash })).rows[0]);
+  if (!tokens.has(model)) {
+    const [row] = (await readRecord(db, { id_hash })).rows;
+    if (row) aheadOf(row.clients);
+    return toPayload(model, id, row);
+  }
   const { record, session, held_grant, clients } = await readTokenRow(db, model, id_hash);
   const held = aheadOf(clients);
   if (record?.session_uid) held.set(`Session\0${record.session_uid}`, session ? toSession(session) : undefined);

@@ -1,97 +1,50 @@
 /** Sessions in PostgreSQL: merged entry by entry, ended in one transaction with all that hangs on them. */
 
 import { sql } from 'kysely';
-import type { Adapter } from 'oidc-provider';
 import type { AuditRequest } from '../../audit/audit.ts';
-import { keyedDigest } from '../../crypto.ts';
 import { type Database, inTransaction, type Transaction } from '../../database.ts';
+import { prepare } from '../../statements.ts';
 import type { Authorization } from '../../tables.ts';
-import { findSessionByCookie, takeAhead } from '../records/one-read.ts';
 import { expiry } from '../records/records.ts';
 import type { EndedSession, RecordStore } from '../records/store.ts';
 import { endGrant, endGrants } from '../records/write.ts';
-import { changesAnything, grantOf, inherited, seenFrom, sessionIsOver } from './session-change.ts';
-import { isUnseen } from './session-life.ts';
-import { readSession, type SessionPayload } from './session-read.ts';
+import { grantOf, inherited, seenFrom, sessionIsOver } from './session-change.ts';
 
-/** The engine's adapter for sessions. */
-export function sessionAdapter(store: RecordStore): Adapter {
-  const { db } = store;
-  const hash = (id: string) => keyedDigest(store.id_key, `Session\0${id}`);
-
-  return {
-    async upsert(id, payload, ttl) {
-      const {
-        uid,
-        accountId,
-        generation,
-        authorizations = {},
-        stored,
-        opened,
-        unseen,
-        renewed,
-        remembered = false,
-        transient: _transient,
-        password_due: _password_due,
-        exp: _exp,
-        jti: _jti,
-        kind: _kind,
-        ...kept
-      } = payload as SessionPayload;
-      if (!stored) {
-        await db
-          .insertInto('oidc_sessions')
-          .values({
-            uid: uid as string,
-            id_hash: hash(id),
-            account_id: accountId ?? null,
-            generation: generation ?? null,
-            payload: JSON.stringify(kept),
-            authorizations: JSON.stringify(authorizations),
-            expires_at: expiry(ttl as number),
-            remembered,
-            ...seenFrom(store.request()),
-          })
-          .execute();
-        return;
-      }
-      const session = { loginTs: kept.loginTs as number | undefined, remembered, unseen };
-      if (!isUnseen(session) && !renewed && !changesAnything(store.request(), authorizations, opened, kept)) return;
-      await updateSession(store, {
-        uid: uid as string,
-        id_hash: hash(id),
-        accountId,
-        generation,
-        authorizations,
-        renewed,
-        remembered,
-        kept,
-        ttl: ttl as number,
-      });
-    },
-
-    async find(id) {
-      const session = await findSessionByCookie(db, hash(id));
-      return session && { ...session, jti: id };
-    },
-
-    async findByUid(uid) {
-      const ahead = takeAhead('Session', uid);
-      return ahead ? ahead.payload : readSession(db, uid);
-    },
-
-    async destroy(id) {
-      const row = await db.selectFrom('oidc_sessions').select('uid').where('id_hash', '=', hash(id)).executeTakeFirst();
-      if (row) await endSession(store, row.uid, 'sign_out');
-    },
-
-    async consume() {},
-    async revokeByGrantId() {},
-    async findByUserCode() {
-      return undefined;
-    },
-  };
+/** The name of the session with this hash of its cookie's id. */
+export async function findUid(db: Database, id_hash: Buffer): Promise<string | undefined> {
+  const row = await db.selectFrom('oidc_sessions').select('uid').where('id_hash', '=', id_hash).executeTakeFirst();
+  return row?.uid;
 }
+
+/** A session's row; it lives for `seconds`. */
+interface NewSession {
+  uid: string;
+  id_hash: Buffer;
+  account_id: string | null;
+  generation: number | null;
+  payload: string;
+  authorizations: string;
+  seconds: number;
+  remembered: boolean;
+  user_agent: string | null;
+  network: string | null;
+}
+
+/** Writes a session that has no row yet. */
+export const insertSession = prepare<NewSession>('new session', 'write', (db, value) =>
+  db.insertInto('oidc_sessions').values({
+    uid: value('uid'),
+    id_hash: value('id_hash'),
+    account_id: value('account_id'),
+    generation: value('generation'),
+    payload: value('payload'),
+    authorizations: value('authorizations'),
+    expires_at: expiry(value('seconds')),
+    remembered: value('remembered'),
+    user_agent: value('user_agent'),
+    network: value('network'),
+  }),
+);
 
 interface SessionChange {
   uid: string;
@@ -111,7 +64,7 @@ interface SessionChange {
  * routes; the cookie's id, only if it was renewed. Six applications opened at once would otherwise overwrite each other's
  * entries. A session that ended meanwhile is not restored, and what was granted under it ends with it.
  */
-async function updateSession(store: RecordStore, change: SessionChange): Promise<void> {
+export async function updateSession(store: RecordStore, change: SessionChange): Promise<void> {
   const { uid, id_hash, accountId, generation, authorizations, renewed, remembered, kept, ttl } = change;
   const request = store.request();
   const { state, ...login } = kept;

@@ -1,11 +1,12 @@
 /** Limits: paid before the try, exact in parallel, growing waits, nothing readable in the table. */
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Secret } from '../src/crypto.ts';
-import { type Database, openDatabase } from '../src/database.ts';
-import { type Lane, openLimits, payLanes, purgeLimits } from '../src/limits.ts';
-import { moveClock } from './support/clock.ts';
-import { createTestDatabase, type TestDatabase } from './support/postgres.ts';
+import { Secret } from '../../src/crypto.ts';
+import { type Database, openDatabase } from '../../src/database.ts';
+import { type Lane, openLimits } from '../../src/limits/limits.ts';
+import { purgeLimits } from '../../src/limits/statements.ts';
+import { moveClock } from '../support/clock.ts';
+import { createTestDatabase, type TestDatabase } from '../support/postgres.ts';
 
 let database: TestDatabase;
 let db: Database;
@@ -46,30 +47,31 @@ test('of 50 tries at once on two nodes exactly the free ones pass', async () => 
   }
 });
 
+/** One try of a name, of which the counter may hold `most`. */
+const payUpTo = (most: number, key: string, on = db) =>
+  limits.pay(on, [{ limit: 'sign_in_account', key, is_shared: false }], () => most);
+
 describe('up to a number of tries', () => {
   test('of 50 at once on two nodes exactly so many pass, the others are held and change nothing', async () => {
-    const tries = Array.from({ length: 50 }, (_, i) =>
-      limits.spendUpTo(i % 2 ? db : other_node, 'sign_in_account', 'up-to', 3),
-    );
+    const tries = Array.from({ length: 50 }, (_, i) => payUpTo(3, 'up-to', i % 2 ? db : other_node));
     const states = (await Promise.all(tries)).map(({ state }) => state);
-    expect(states.filter((state) => state === 'allowed')).toHaveLength(3);
+    expect(states.filter((state) => state === 'paid')).toHaveLength(3);
     expect(states.filter((state) => state === 'held')).toHaveLength(47);
     expect(await limits.look(db, 'sign_in_account', 'up-to')).toEqual({ count: 3, is_used_up: false, retry_after: 0 });
   });
 
   test('a wait is told as a wait, no tries are none, and without an end it is a try as any other', async () => {
-    expect(await limits.spendUpTo(db, 'sign_in_account', 'never-tried', 0)).toEqual({ state: 'held' });
+    expect(await payUpTo(0, 'never-tried')).toEqual({ state: 'held' });
     expect((await limits.look(db, 'sign_in_account', 'never-tried')).count).toBe(0);
     expect(await spendAll('waits', 5)).toEqual(Array(5).fill('allowed'));
-    expect((await limits.spendUpTo(db, 'sign_in_account', 'waits', 3)).state).toBe('refused');
-    const endless = await limits.spendUpTo(db, 'sign_in_account', 'endless', Number.POSITIVE_INFINITY);
-    expect(endless).toEqual({ state: 'allowed', count: 1 });
+    expect((await payUpTo(3, 'waits')).state).toBe('refused');
+    expect(await payUpTo(Number.POSITIVE_INFINITY, 'endless')).toMatchObject({ state: 'paid', lanes: [{ tries: 1 }] });
   });
 
   test('a counter that is forgotten counts for nothing', async () => {
     for (let i = 0; i < 3; i += 1) await limits.spend(db, 'sign_in_account', 'forgotten');
     await moveClock(db, 86_401);
-    expect(await limits.spendUpTo(db, 'sign_in_account', 'forgotten', 3)).toEqual({ state: 'allowed', count: 1 });
+    expect(await payUpTo(3, 'forgotten')).toMatchObject({ state: 'paid', lanes: [{ tries: 1 }] });
     await moveClock(db, 0);
   });
 });
@@ -79,15 +81,48 @@ test('several counters are paid all or none', async () => {
     { limit: 'sign_in_address', key: 'all', is_shared: true },
     { limit: 'sign_in_pair', key: 'all', is_shared: false },
   ];
-  expect(await payLanes(db, limits, lanes)).toEqual({
+  expect(await limits.pay(db, lanes)).toEqual({
     state: 'paid',
     lanes: lanes.map((lane) => ({ ...lane, tries: 1 })),
   });
   const most = ({ is_shared }: Lane) => (is_shared ? 9 : 1);
-  expect(await payLanes(db, limits, lanes, most)).toEqual({ state: 'held' });
+  expect(await limits.pay(db, lanes, most)).toEqual({ state: 'held' });
   for (let i = 0; i < 4; i += 1) await limits.spend(db, 'sign_in_pair', 'all');
-  expect(await payLanes(db, limits, lanes)).toEqual({ state: 'refused', retry_after: expect.any(Number) });
+  expect(await limits.pay(db, lanes)).toEqual({ state: 'refused', retry_after: expect.any(Number) });
   expect((await limits.look(db, 'sign_in_address', 'all')).count).toBe(1);
+});
+
+test('where one refuses, those after it never move, and a success settles each in its own way', async () => {
+  const lanes: Lane[] = [
+    { limit: 'sign_in_address', key: 'turn', is_shared: true },
+    { limit: 'sign_in_pair', key: 'turn', is_shared: false },
+    { limit: 'sign_in_account', key: 'turn', is_shared: false },
+  ];
+  const counts = () => Promise.all(lanes.map(async ({ limit, key }) => (await limits.look(db, limit, key)).count));
+  for (let i = 0; i < 5; i += 1) await limits.spend(db, 'sign_in_pair', 'turn');
+  expect(await limits.pay(db, lanes)).toMatchObject({ state: 'refused' });
+  expect(await counts()).toEqual([0, 5, 0]);
+  await limits.forget(db, 'sign_in_pair', 'turn');
+  await limits.spend(db, 'sign_in_address', 'turn');
+  const paid = await limits.pay(db, lanes);
+  expect(await counts()).toEqual([2, 1, 1]);
+  await limits.settle(db, paid.state === 'paid' ? paid.lanes : []);
+  expect(await counts()).toEqual([1, 0, 0]);
+});
+
+test('of many at once that pay and settle the same counters none waits for another in a ring', async () => {
+  const lanes: Lane[] = [
+    { limit: 'sign_in_address', key: 'ring', is_shared: true },
+    { limit: 'sign_in_account', key: 'ring', is_shared: false },
+  ];
+  const tries = Array.from({ length: 40 }, async (_, i) => {
+    const on = i % 2 ? db : other_node;
+    const paid = await limits.pay(on, lanes);
+    if (paid.state === 'paid') await limits.settle(on, paid.lanes);
+    return paid.state;
+  });
+  expect(await Promise.all(tries)).toContain('paid');
+  expect((await limits.look(db, 'sign_in_address', 'ring')).count).toBe(0);
 });
 
 describe('with the clock moved', () => {

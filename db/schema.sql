@@ -141,6 +141,7 @@ CREATE TABLE agencies (
   CONSTRAINT agencies_code_check CHECK ((code ~ '^[A-Z0-9-]{2,20}$'::text)),
   CONSTRAINT agencies_mail_domains_check CHECK ((cardinality(mail_domains) <= 20))
 );
+CREATE CONSTRAINT TRIGGER agencies_changed AFTER UPDATE ON agencies DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION note_change('clients');
 CREATE TRIGGER agencies_version BEFORE UPDATE ON agencies FOR EACH ROW WHEN (old.* IS DISTINCT FROM new.*) EXECUTE FUNCTION bump_version();
 
 CREATE TABLE api_answers (
@@ -252,6 +253,7 @@ CREATE TABLE browsers (
   CONSTRAINT browsers_pkey PRIMARY KEY (account_id, browser_hash),
   CONSTRAINT browsers_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE
 );
+CREATE INDEX browsers_seen ON public.browsers USING btree (last_seen_at);
 
 CREATE TABLE client_logos (
   client_id text NOT NULL,
@@ -264,6 +266,7 @@ CREATE TABLE client_logos (
   CONSTRAINT client_logos_bytes_check CHECK (((octet_length(bytes) >= 1) AND (octet_length(bytes) <= 102400))),
   CONSTRAINT client_logos_type_check CHECK ((type = ANY (ARRAY['image/png'::text, 'image/jpeg'::text, 'image/webp'::text])))
 );
+CREATE CONSTRAINT TRIGGER client_logos_changed AFTER INSERT OR DELETE OR UPDATE ON client_logos DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION note_change('clients');
 
 CREATE TABLE client_secrets (
   id uuid NOT NULL DEFAULT gen_random_uuid(),
@@ -279,6 +282,7 @@ CREATE TABLE client_secrets (
   CONSTRAINT client_secrets_client_id_fkey FOREIGN KEY (client_id) REFERENCES clients(id) ON DELETE CASCADE,
   CONSTRAINT client_secrets_issued_by_fkey FOREIGN KEY (issued_by) REFERENCES accounts(id)
 );
+CREATE CONSTRAINT TRIGGER client_secrets_changed AFTER INSERT OR DELETE OR UPDATE OF hash, sealed, expires_at ON client_secrets DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION note_change('clients');
 CREATE INDEX client_secrets_client ON public.client_secrets USING btree (client_id);
 CREATE INDEX client_secrets_expiry ON public.client_secrets USING btree (expires_at) WHERE ((expires_at IS NOT NULL) AND (warned_at IS NULL));
 
@@ -347,6 +351,7 @@ CREATE TABLE clients (
   CONSTRAINT clients_refresh_rotation_check CHECK ((refresh_rotation = ANY (ARRAY['rotate'::text, 'keep'::text]))),
   CONSTRAINT clients_untrusted CHECK (((origin <> 'dynamic'::text) OR ((NOT first_party) AND (api_role IS NULL))))
 );
+CREATE CONSTRAINT TRIGGER clients_changed AFTER INSERT OR DELETE OR UPDATE ON clients DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION note_change('clients');
 CREATE INDEX clients_agency ON public.clients USING btree (agency_code) WHERE (agency_code IS NOT NULL);
 CREATE INDEX clients_name ON public.clients USING btree (lower(COALESCE((metadata ->> 'client_name'::text), id)), id);
 CREATE INDEX clients_unused ON public.clients USING btree (created_at) WHERE ((origin = 'dynamic'::text) AND (authorized_at IS NULL));
@@ -532,8 +537,10 @@ CREATE TABLE oidc_records (
 );
 CREATE INDEX oidc_records_account ON public.oidc_records USING btree (account_id) WHERE (model = 'Grant'::text);
 CREATE INDEX oidc_records_client ON public.oidc_records USING btree (client_id) WHERE (model = 'Grant'::text);
-CREATE INDEX oidc_records_expiry ON public.oidc_records USING btree (expires_at);
 CREATE INDEX oidc_records_grant ON public.oidc_records USING btree (grant_id) WHERE (grant_id IS NOT NULL);
+CREATE INDEX oidc_records_grants ON public.oidc_records USING btree (grant_id) WHERE (model = 'Grant'::text);
+CREATE INDEX oidc_records_interactions ON public.oidc_records USING btree (expires_at) WHERE (model = 'Interaction'::text);
+CREATE INDEX oidc_records_over ON public.oidc_records USING btree (expires_at) WHERE (model <> 'Interaction'::text);
 CREATE INDEX oidc_records_own ON public.oidc_records USING btree (client_id) WHERE (model = 'ClientCredentials'::text);
 CREATE INDEX oidc_records_registration ON public.oidc_records USING btree (client_id) WHERE (model = 'RegistrationAccessToken'::text);
 CREATE INDEX oidc_records_user_code ON public.oidc_records USING btree (user_code_hash) WHERE (user_code_hash IS NOT NULL);

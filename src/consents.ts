@@ -61,15 +61,24 @@ export async function giveConsent(tx: Transaction, given: GivenConsent): Promise
 }
 
 /**
- * Whether a consent still stands as it was read. Waits for a withdrawal that is under way, so that whoever asks after
- * writing a grant learns of it, and whoever withdraws later finds the grant.
+ * Whether all that a consent allowed when it was read is allowed still; another tab may have widened it since. Waits for a
+ * withdrawal that is under way, so that whoever asks after writing a grant learns of it, and whoever withdraws later finds
+ * the grant.
  */
 export async function isConsentCurrent(
   db: Database,
-  { id, version }: Pick<Consent, 'id' | 'version'>,
+  { id, scopes, claims, api_access }: Pick<Consent, 'id' | 'scopes' | 'claims' | 'api_access'>,
 ): Promise<boolean> {
-  const row = await db.selectFrom('consents').select('version').where('id', '=', id).forShare().executeTakeFirst();
-  return row?.version === version;
+  const row = await db
+    .selectFrom('consents')
+    .select('id')
+    .where('id', '=', id)
+    .where(
+      sql<boolean>`scopes @> ${scopes}::text[] AND claims @> ${claims}::text[] AND api_access @> ${api_access}::text[]`,
+    )
+    .forShare()
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
 /** A person's consents by the names of their applications. What our own applications may know is no matter of consent. */

@@ -1,6 +1,7 @@
 /** The pool, transactions, migrations, and the readable form of the schema. */
 
 import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CompiledQuery, Kysely, type Transaction as KyselyTransaction, PostgresDialect, sql } from 'kysely';
 import pg from 'pg';
 import { type Line, openLine, type Sent, sendBy } from './lines.ts';
@@ -123,12 +124,43 @@ export function isDatabaseGone(error: unknown): boolean {
   );
 }
 
+/** Times in milliseconds. */
+interface MigrateOptions {
+  /** How long a migration may stand before a table: whoever comes after it waits behind it, readers too. */
+  lock_ms?: number;
+  /** The first pause in which those go on; each further one is twice as long, up to sixteen times this. */
+  pause_ms?: number;
+  /** Told what is waited for when it takes long. */
+  tell?: (message: string) => void;
+}
+
 /**
  * Applies the migrations that are missing, in the order of their names, each in a transaction of its own. Many nodes may
- * start at once: an advisory lock lets one through, the others find nothing left to do.
+ * start at once: an advisory lock lets one through, the others find nothing left to do. The previous release goes on meanwhile:
+ * a table that somebody holds is not waited for in front of everybody else, but tried again until it is free.
  * @returns the names of the migrations applied now
  */
-export async function migrate(db: Database): Promise<string[]> {
+export async function migrate(
+  db: Database,
+  { lock_ms = 2000, pause_ms = 500, tell = () => undefined }: MigrateOptions = {},
+): Promise<string[]> {
+  const apply = (connection: Database, name: string) =>
+    connection.transaction().execute(async (tx) => {
+      await sql`SET LOCAL lock_timeout = ${sql.lit(lock_ms)}`.execute(tx);
+      await sql.raw(readFileSync(new URL(name, migrations_folder), 'utf8')).execute(tx);
+      await tx.insertInto('schema_migrations').values({ name }).execute();
+    });
+  const applyWhenFree = async (connection: Database, name: string) => {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await apply(connection, name);
+      } catch (error) {
+        if (!['55P03', '40P01'].includes((error as { code: string }).code)) throw error;
+        if (tries > 2) tell(`${name} waits for a table that another transaction holds; tried ${tries} times.`);
+        await sleep(pause_ms * 2 ** Math.min(tries - 1, 4));
+      }
+    }
+  };
   return db.connection().execute(async (connection) => {
     // Waiting for another node, and a large migration, may take longer than a request may.
     await sql`SET statement_timeout = 0`.execute(connection);
@@ -142,10 +174,7 @@ export async function migrate(db: Database): Promise<string[]> {
       const done = new Set(await listApplied(connection));
       for (const name of listMigrations()) {
         if (done.has(name)) continue;
-        await connection.transaction().execute(async (tx) => {
-          await sql.raw(readFileSync(new URL(name, migrations_folder), 'utf8')).execute(tx);
-          await tx.insertInto('schema_migrations').values({ name }).execute();
-        });
+        await applyWhenFree(connection, name);
         applied.push(name);
       }
       return applied;
@@ -196,7 +225,7 @@ export async function printSchema(db: Database): Promise<string> {
     ORDER BY c.relname, a.attnum`.execute(db);
   const { rows: constraints } = await sql<{ table_name: string; text: string }>`
     SELECT conrelid::regclass::text AS table_name, 'CONSTRAINT ' || conname || ' ' || pg_get_constraintdef(oid) AS text
-    FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conrelid <> 0 AND contype <> 'n'
+    FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conrelid <> 0 AND contype NOT IN ('n', 't')
     ORDER BY 1, array_position(ARRAY['p', 'u', 'f', 'c']::"char"[], contype), conname`.execute(db);
   const { rows: others } = await sql<{ table_name: string; text: string }>`
     SELECT tablename AS table_name, indexdef AS text FROM pg_indexes i

@@ -1,5 +1,6 @@
 /** Work that outlives its request: pg-boss queues in the schema `jobs`, filled in the caller's transaction. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fromKysely, PgBoss } from 'pg-boss';
 import type { Secret } from './crypto.ts';
 import type { Transaction } from './database.ts';
@@ -36,6 +37,14 @@ const queues: Queue[] = [
 /** The first retry after 10 s, each further one after twice that less a random part, up to an hour; a try may last 60 s. */
 const pace = { retryDelay: 10, retryBackoff: true, retryDelayMax: 3600, expireInSeconds: 60 };
 
+/** A PostgreSQL that went away without a word is noticed; by itself TCP waits a quarter of an hour. Milliseconds. */
+const outlast = {
+  connectionTimeoutMillis: 5_000,
+  query_timeout: 60_000,
+  keepAlive: true,
+  keepAliveInitialDelayMillis: 10_000,
+};
+
 const schema = 'jobs';
 const day = 86_400;
 
@@ -47,8 +56,8 @@ export interface JobLog {
 /** An open connection to the queues. */
 export interface Jobs {
   boss: PgBoss;
-  /** Takes no more jobs, waits for those in work (at most 20 s) and closes. */
-  stop(): Promise<void>;
+  /** Takes no more jobs, waits for those in work, hands back what takes longer to be tried again, and closes. */
+  stop(patience_ms?: number): Promise<void>;
 }
 
 /** Creates or migrates the schema `jobs` and its queues; many nodes may do so at once. Part of `migrate`. */
@@ -96,7 +105,7 @@ export async function openJobs(
     schema,
     application_name: works ? 'gapura jobs (worker)' : 'gapura jobs',
     max: works ? Math.max(max, 2) : max,
-    connectionTimeoutMillis: 5000,
+    ...outlast,
     migrate: false,
     createSchema: false,
     schedule: false,
@@ -111,7 +120,7 @@ export async function openJobs(
     await boss.stop({ graceful: false });
     throw error;
   }
-  return { boss, stop: () => boss.stop({ graceful: true, timeout: 20_000 }) };
+  return { boss, stop: (patience_ms = 5_000) => boss.stop({ graceful: true, timeout: patience_ms }) };
 }
 
 /** Differs from the queue's own table where given; seconds. */
@@ -156,13 +165,14 @@ export interface Job<Payload> {
 /**
  * Runs `fn` for each job of a queue, at most `concurrency` at once in this process. A job that throws is retried as its
  * queue says. It is woken by each commit and looks by itself every few seconds; a job may run twice when a node dies in it.
+ * `stop` takes no more and waits for those in work; the queues' own stop hands back what takes longer than that.
  */
 export async function work<Name extends QueueName>(
   jobs: Jobs,
   queue: Name,
   fn: (job: Job<Payloads[Name]>) => Promise<void>,
-  { concurrency = 4, poll_seconds = 5 }: { concurrency?: number; poll_seconds?: number } = {},
-): Promise<void> {
+  { concurrency = 4, poll_seconds = 5, patience_ms = 15_000 }: WorkOptions = {},
+): Promise<{ stop(): Promise<void> }> {
   for (let loops = 0; loops < concurrency; loops += 1) {
     let loop: string | undefined;
     loop = await jobs.boss.work<Payloads[Name], void, { includeMetadata: true }>(
@@ -181,6 +191,21 @@ export async function work<Name extends QueueName>(
       },
     );
   }
+  return {
+    async stop() {
+      const late = new AbortController();
+      const patience = sleep(patience_ms, undefined, { signal: late.signal }).catch(() => undefined);
+      await Promise.race([jobs.boss.offWork(queue, { wait: true }), patience]);
+      late.abort();
+    },
+  };
+}
+
+export interface WorkOptions {
+  concurrency?: number;
+  poll_seconds?: number;
+  /** How long a stop waits for the jobs in work. */
+  patience_ms?: number;
 }
 
 /** How many jobs stand in each queue: waiting, in work, and failed for good. */

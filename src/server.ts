@@ -24,7 +24,7 @@ import { answerOperators, measureRequests, showHashQueue, showJobs } from './htt
 import { openChecks } from './human-check/mail-code.ts';
 import { mountPictures } from './human-check/page.ts';
 import { countJobs, type Jobs, openJobs } from './jobs.ts';
-import { type Limits, openLimits } from './limits.ts';
+import { type Limits, openLimits } from './limits/limits.ts';
 import { type LinkStore, verifiers as own_verifiers, type Verifiers } from './links/link.ts';
 import { slowFailures } from './oidc/clients/client-failures.ts';
 import { fetchOfEngine } from './oidc/clients/private-hosts.ts';
@@ -99,7 +99,7 @@ export async function openGapura(
       renderError: (ctx, error) => showEngineError(ctx, error, engine.prompts),
     });
     watches.push(engine.keys);
-    await prepareHashing();
+    await prepareHashing(config.workers);
     showHashQueue(countHashes);
     showJobs(() => countJobs(jobs));
     const limits = openLimits(config.secrets[0] as Secret);

@@ -41,16 +41,23 @@ const writer = new Kysely<Tables>({
   },
 });
 
+let statements = 0;
+
+/** PostgreSQL cuts what is longer. */
+const longest_name = 63;
+
 /**
  * Makes a statement that is written once, on its first use. `build` stands for every later call: what differs between two
  * calls is asked for with `value`, and nothing of it may decide how the statement reads.
- * @param name unlike any other's; PostgreSQL keeps the plan under it for as long as a connection lives
+ * @param name what errors and the database's own list of plans call it
  */
 export function prepare<Values extends object, Row = unknown>(
   name: string,
   lane: Lane,
   build: (db: Database, value: <Key extends keyof Values>(key: Key) => Values[Key]) => Builder<Row>,
 ): Statement<Values, Row> {
+  statements += 1;
+  const plan = `${statements} ${name}`.slice(0, longest_name);
   let made: { text: string; keys: (keyof Values)[] } | undefined;
   const make = () => {
     const { sql, parameters } = compile(build(writer, (key) => new Place(key) as Values[typeof key]));
@@ -63,7 +70,7 @@ export function prepare<Values extends object, Row = unknown>(
   return async (db, values) => {
     made ??= make();
     const { text, keys } = made;
-    return lanesOf(db).send<Row>(lane, { name, text, values: keys.map((key) => values[key]) });
+    return lanesOf(db).send<Row>(lane, { name: plan, text, values: keys.map((key) => values[key]) });
   };
 }
 

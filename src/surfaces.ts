@@ -14,7 +14,7 @@ import { findBearer } from './oidc/apis/bearer.ts';
 import { describeClient } from './oidc/clients/clients.ts';
 import { issueInitialAccessToken } from './oidc/clients/initial-tokens.ts';
 import type { RunningEngine } from './oidc/provider.ts';
-import { endGrantsOf, endGrantsOfClient, endRegistrationTokens } from './oidc/records/store.ts';
+import { endGrantsOf, endGrantsOfClient, endRegistrationTokens } from './oidc/records/write.ts';
 import { findSession, findSignedIn, leaveBrowser, renewSession } from './oidc/sessions/session.ts';
 import { endSession } from './oidc/sessions/session-store.ts';
 import { beginTrial, finishTrial } from './oidc/trial/trial.ts';

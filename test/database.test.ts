@@ -32,6 +32,13 @@ const openNode = (url: string) => {
   return db;
 };
 
+/** A database as it was before the migration of that name, which changes a table that every request writes. */
+async function undoPurges(db: Database): Promise<void> {
+  await sql`DROP INDEX oidc_records_over, oidc_records_interactions, browsers_seen`.execute(db);
+  await sql`CREATE INDEX oidc_records_expiry ON oidc_records (expires_at)`.execute(db);
+  await db.deleteFrom('schema_migrations').where('name', '=', '0028_purges.sql').execute();
+}
+
 afterEach(async () => {
   for (const db of handles.splice(0)) await db.destroy();
   for (const database of opened.splice(0)) await database.drop();
@@ -53,7 +60,7 @@ describe('migrations', () => {
   test('run by ten nodes at once are applied once, and all ten find the schema current', async () => {
     const { db, url } = await open(false);
     const nodes = Array.from({ length: 10 }, () => openNode(url));
-    const outcomes = await Promise.all(nodes.map(migrate));
+    const outcomes = await Promise.all(nodes.map((node) => migrate(node)));
     expect(outcomes.filter((applied) => applied.length > 0)).toHaveLength(1);
     expect(await Promise.all(nodes.map(isSchemaCurrent))).toEqual(Array(10).fill(true));
     const rows = await db.selectFrom('schema_migrations').select('name').orderBy('name').execute();
@@ -69,6 +76,23 @@ describe('migrations', () => {
         db,
       );
     expect(rows).toEqual([]);
+  });
+
+  test('that need a table somebody holds let everybody else go on, and go through when it is free', async () => {
+    const { db, url } = await open(true);
+    await undoPurges(db);
+    const told = Promise.withResolvers<string>();
+    const reader = await openNode(url).startTransaction().execute();
+    await sql`SELECT FROM oidc_records`.execute(reader);
+    const migrating = migrate(openNode(url), { lock_ms: 30, pause_ms: 5, tell: told.resolve });
+    expect(await told.promise).toMatch(/^0028_purges\.sql waits/);
+    const write = sql`INSERT INTO oidc_records (id_hash, model, payload, expires_at)
+      VALUES ('', 'AccessToken', '{}', gapura_now())`;
+    await write.execute(db);
+    expect(await isSchemaCurrent(db)).toBe(false);
+    await reader.commit().execute();
+    expect(await migrating).toEqual(['0028_purges.sql']);
+    expect(await isSchemaCurrent(db)).toBe(true);
   });
 
   test('that are missing make the schema old; those of a newer release do not', async () => {

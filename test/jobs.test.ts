@@ -226,3 +226,24 @@ test('stopping waits for the job in work, which is done then and not tried again
   const [job] = await sender.boss.findJobs('logout', { id });
   expect(job?.state).toBe('completed');
 });
+
+test('a job that takes longer than a stop waits is handed back, and another worker does it', async () => {
+  sender = await open(false);
+  const begun = Promise.withResolvers<void>();
+  const gate = Promise.withResolvers<void>();
+  const worker = await open(true);
+  const hang = () => {
+    begun.resolve();
+    return gate.promise;
+  };
+  const running = await work(worker, 'logout', hang, { concurrency: 1, patience_ms: 20 });
+  await send('slow', { retry_delay: 0, retry_backoff: false });
+  await begun.promise;
+  await running.stop();
+  await worker.stop(1000);
+  const ran: string[] = [];
+  await openIdleWorker(ran);
+  await until(() => ran.length > 0);
+  gate.resolve();
+  expect(ran).toEqual(['slow']);
+});

@@ -12,12 +12,12 @@ import { record } from '../src/audit/audit.ts';
 import { saveClient } from '../src/clients/client.ts';
 import { readConfig } from '../src/config.ts';
 import { randomToken, Secret } from '../src/crypto.ts';
-import { inTransaction } from '../src/database.ts';
-import { openLimits } from '../src/limits.ts';
+import { inTransaction, type Transaction } from '../src/database.ts';
+import { openLimits } from '../src/limits/limits.ts';
 import { createAdapter } from '../src/oidc/adapter.ts';
 import { policy } from '../src/policy/policy.ts';
 import { type Gapura, openGapura } from '../src/server.ts';
-import { startWorker } from '../src/worker.ts';
+import { batched_duties, startWorker } from '../src/worker.ts';
 import { moveClock, resetClock } from './support/clock.ts';
 import { createTestDatabase, type TestDatabase } from './support/postgres.ts';
 import { test_mail, test_secret } from './support/server.ts';
@@ -188,6 +188,31 @@ test('what is over is deleted and what lives is kept: records, sessions, sign-in
   );
   expect(await left()).toEqual(['new', 'new', 'new', 'new']);
   expect(errors).toEqual([]);
+});
+
+test('what there may be any number of is found by an index', async () => {
+  const { db, engine } = await openNode();
+  const countScans = async (tx: Transaction) => {
+    const { rows } = await sql<{ name: string; scans: number }>`
+      SELECT relname AS name, seq_scan::int AS scans FROM pg_stat_xact_user_tables`.execute(tx);
+    return new Map(rows.map(({ name, scans }) => [name, scans]));
+  };
+  // Where there is no index PostgreSQL reads the whole table even so.
+  const findWholeReads = (run: (tx: Transaction) => Promise<unknown>) =>
+    inTransaction(db, async (tx) => {
+      await sql`SET LOCAL enable_seqscan = off`.execute(tx);
+      const before = await countScans(tx);
+      await run(tx);
+      const after = await countScans(tx);
+      return [...after.keys()].filter((name) => after.get(name) !== (before.get(name) ?? 0));
+    });
+  const found: Record<string, unknown> = {};
+  for (const { name, run } of batched_duties) {
+    found[name] = await findWholeReads((tx) => run(tx, 10, { ...engine, records: { ...engine.records, db: tx } }));
+  }
+  expect(found).toEqual(Object.fromEntries(batched_duties.map(({ name }) => [name, []])));
+  const read = sql`SELECT FROM browsers WHERE first_seen_at < gapura_now()`;
+  expect(await findWholeReads((tx) => read.execute(tx))).toEqual(['browsers']);
 });
 
 test('stopping waits for the duty that is in work', async () => {

@@ -6,7 +6,8 @@ import { type Database, inTransaction, type Transaction } from '../database.ts';
 import { digestPersonal } from './audit.ts';
 
 const seal_lock = 5_731_002;
-const batch = 1000;
+/** The most events under one seal. */
+export const seal_size = 1000;
 
 interface Position {
   xid: string;
@@ -32,18 +33,14 @@ const beginning: Position = { xid: '0', event_id: '0' };
  * (transaction, event): once every transaction below a number has ended, nothing with a lower one can appear (the numbers are
  * the cluster's, so a long transaction of any database there delays the sealing). One node seals
  * at a time; the others find the lock taken and leave. The seal of a moment kept elsewhere shows whether the end was cut off.
- * @returns how many events were sealed
+ * @returns how many events were sealed, at most `seal_size`
  * @throws Error when the database was restored into a cluster whose transaction numbers begin anew (pg_resetwal --next-transaction-id)
  */
-export async function sealAudit(db: Database): Promise<number> {
-  for (let sealed = 0; ; ) {
-    const count = await inTransaction(db, sealBatch);
-    sealed += count;
-    if (count < batch) return sealed;
-  }
+export function sealAudit(db: Database): Promise<number> {
+  return inTransaction(db, sealNext);
 }
 
-async function sealBatch(tx: Transaction): Promise<number> {
+async function sealNext(tx: Transaction): Promise<number> {
   const { rows: locks } = await sql<{ taken: boolean; is_restored: boolean }>`
     SELECT pg_try_advisory_xact_lock(${seal_lock}) AS taken,
       coalesce((SELECT last_xid >= pg_snapshot_xmax(pg_current_snapshot()) FROM audit_seals ORDER BY id DESC LIMIT 1), false)
@@ -110,7 +107,7 @@ async function listEvents(db: Database, after: Position, end: ReturnType<typeof 
       kind, account_id, actor_id, client_id, detail, personal_digest
     FROM audit_events
     WHERE (xid, id) > (${after.xid}::xid8, ${after.event_id}::bigint) AND ${end}
-    ORDER BY audit_events.xid, audit_events.id LIMIT ${batch}`.execute(db);
+    ORDER BY audit_events.xid, audit_events.id LIMIT ${seal_size}`.execute(db);
   return rows;
 }
 

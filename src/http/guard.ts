@@ -62,6 +62,8 @@ export function openRequest(config: Config, log: Logger): Middleware {
     } satisfies RequestState);
     try {
       await next();
+      // What nobody read of a body would be read to its end, for nothing; after an answer that closes, it is not.
+      if (!ctx.req.complete && !ctx.headerSent) ctx.set('connection', 'close');
     } finally {
       const ms = Math.round(Number(process.hrtime.bigint() - began) / 1e5) / 10;
       const line = { method: ctx.method, path: hideIds(ctx.path), status: ctx.status, ms };
@@ -150,13 +152,24 @@ function nameHost(name: string, url: string): string | undefined {
 
 const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 const longest_address = 16_384;
+/** As many as other servers take. Node is told to drop none: those at the end are the ones that a proxy added. */
+const most_headers = 100;
+/** Bytes of a body, whoever reads it: a form with a file, and what the engine takes (its selective_body.js). */
+const largest_body = 512 * 1024;
+const largest_to_engine = 56 * 1024;
 
-/** Refuses what no page of ours sends: other methods (405), endless addresses (414), addresses that do not decode (400). */
+/**
+ * Refuses what no page of ours sends: other methods (405), endless addresses (414), headers (431) and bodies (413), addresses
+ * that do not decode (400). A body that does not tell its length is counted by whoever reads it.
+ */
 export async function refuseOddRequests(ctx: RequestContext, next: Next): Promise<void> {
   if (!methods.includes(ctx.method)) {
     ctx.throw(405, { headers: { allow: methods.join(', ') } });
   }
   if ((ctx.req.url ?? '').length > longest_address) ctx.throw(414);
+  if (ctx.req.rawHeaders.length > 2 * most_headers) ctx.throw(431);
+  if (Number(ctx.req.headers['content-length'] ?? 0) > (isOfEngine(ctx.path) ? largest_to_engine : largest_body))
+    ctx.throw(413);
   if (!isReadable(ctx.path) || !ctx.querystring.split(/[&=]/).every(isReadable)) ctx.throw(400);
   await next();
 }

@@ -1,7 +1,7 @@
 /** What operators read: whether the process lives, whether it can serve, and its numbers. */
 
 import { createServer } from 'node:http';
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Config } from '../config.ts';
 import type { Middleware, RequestContext } from './guard.ts';
 
@@ -85,7 +85,7 @@ const longest_check_ms = 2000;
 
 /**
  * Answers `/healthz` (this process is alive), `/readyz` (200 when every check says yes within 2 s, else 503; names and
- * booleans only) and, where `shows_metrics`, `/metrics`.
+ * booleans only; 503 also while the server stops) and, where `shows_metrics`, `/metrics`.
  */
 export function answerOperators({ checks, shows_metrics }: { checks: Checks; shows_metrics: boolean }): Middleware {
   const runChecks = shareRuns(() => askAll(checks));
@@ -95,6 +95,11 @@ export function answerOperators({ checks, shows_metrics }: { checks: Checks; sho
       if (!shows_metrics) return next();
       ctx.body = await registry.metrics();
       ctx.type = registry.contentType;
+      return;
+    }
+    if (ctx.path === '/readyz' && ctx.stopping?.aborted) {
+      ctx.status = 503;
+      ctx.body = { status: 'stopping', checks: {} };
       return;
     }
     const answers = ctx.path === '/readyz' ? await runChecks() : {};
@@ -129,26 +134,44 @@ async function askAll(checks: Checks): Promise<Record<string, boolean>> {
   return Object.fromEntries(await Promise.all(Object.entries(checks).map(ask)));
 }
 
+/** The numbers of one process as it tells them to another. */
+export type Metrics = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
+
+/** Says with each number of this process which worker of its node it is of. */
+export function labelMetrics(worker: number): void {
+  registry.setDefaultLabels({ worker: String(worker) });
+}
+
+export const readMetrics = (): Promise<Metrics> => registry.getMetricsAsJSON();
+
+/** The numbers of several workers as one text. They are not added up: one that ends would make all of them go back. */
+export const joinMetrics = (found: Metrics[]): Promise<string> => AggregatorRegistry.aggregate(found).metrics();
+
 /**
- * Serves `/metrics` alone on its own port; without a port there is nothing to serve.
+ * Serves `/metrics` alone on its own port, of this process unless `read` gives others; without a port there is nothing to serve.
  * @throws Error (EADDRINUSE) when the port is taken
  */
 export async function startMetrics(
   config: Pick<Config, 'listen_host' | 'metrics_port'>,
+  read?: () => Promise<string>,
 ): Promise<{ port: number; close(): Promise<void> } | undefined> {
   if (config.metrics_port === 0) return undefined;
-  return serveMetrics(config.listen_host, config.metrics_port);
+  return serveMetrics(config.listen_host, config.metrics_port, read);
 }
 
 /** The server behind `startMetrics`; port 0 takes a free one. */
-export async function serveMetrics(host: string, port: number): Promise<{ port: number; close(): Promise<void> }> {
+export async function serveMetrics(
+  host: string,
+  port: number,
+  read = () => registry.metrics(),
+): Promise<{ port: number; close(): Promise<void> }> {
   const server = createServer(async (req, res) => {
     if (req.url !== '/metrics' || req.method !== 'GET') {
       res.writeHead(404).end();
       return;
     }
     res.setHeader('content-type', registry.contentType);
-    res.end(await registry.metrics().catch(() => ''));
+    res.end(await read().catch(() => ''));
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

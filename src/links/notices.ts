@@ -141,11 +141,9 @@ export async function takeNotice(tx: Transaction, application_id: string, jti: s
   return result.numInsertedOrUpdatedRows === 1n;
 }
 
-/** Forgets notices that are too old to be sent again. */
-export async function purgeNotices(db: Database): Promise<number> {
-  const result = await db
-    .deleteFrom('link_notices')
-    .where('received_at', '<', sql<Date>`gapura_now() - interval '1 day'`)
-    .executeTakeFirst();
-  return Number(result.numDeletedRows);
+/** Forgets up to `batch` notices that are too old to be sent again. */
+export async function purgeNotices(db: Database, batch = 1000): Promise<number> {
+  const { numAffectedRows = 0n } = await sql`DELETE FROM link_notices WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM link_notices WHERE received_at < gapura_now() - interval '1 day' LIMIT ${batch}))`.execute(db);
+  return Number(numAffectedRows);
 }

@@ -3,7 +3,7 @@
 import type { Context, Next } from 'koa';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Database } from '../../database.ts';
-import type { Limits } from '../../limits.ts';
+import type { Limits } from '../../limits/limits.ts';
 
 /** Where clients authenticate themselves; the engine compares paths without regard to case. */
 const asked_at = /^\/connect\/(token|par|introspection|revocation|device\/auth)\/?$/i;

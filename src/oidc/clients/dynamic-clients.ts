@@ -102,23 +102,20 @@ function note(tx: Transaction, store: RecordStore, kind: AuditKind, client_id: s
 }
 
 const unused_days = 30;
-const batch = 100;
 
 /**
- * Removes clients that registered themselves a month ago and that nobody has let in since; a worker's duty.
+ * Removes up to `batch` clients that registered themselves a month ago and that nobody has let in since; a worker's duty.
  * @returns how many were removed
  */
-export async function removeUnusedClients(store: RecordStore): Promise<number> {
-  for (let removed = 0; ; ) {
-    const ids = await listUnused(store.db);
-    for (const id of ids) {
-      if (await inTransaction(store.db, (tx) => removeClient(tx, store, id, true))) removed += 1;
-    }
-    if (ids.length < batch) return removed;
+export async function removeUnusedClients(store: RecordStore, batch = 100): Promise<number> {
+  let removed = 0;
+  for (const id of await listUnused(store.db, batch)) {
+    if (await inTransaction(store.db, (tx) => removeClient(tx, store, id, true))) removed += 1;
   }
+  return removed;
 }
 
-async function listUnused(db: Database): Promise<string[]> {
+async function listUnused(db: Database, batch: number): Promise<string[]> {
   const rows = await db
     .selectFrom('clients')
     .select('id')

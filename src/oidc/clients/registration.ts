@@ -13,7 +13,7 @@ import type { Database } from '../../database.ts';
 import { refuse } from '../../http/errors.ts';
 import type { RequestContext } from '../../http/guard.ts';
 import { translator } from '../../i18n/messages.ts';
-import type { Limits } from '../../limits.ts';
+import type { Limits } from '../../limits/limits.ts';
 import { mayReach } from '../../outbound.ts';
 import { policy } from '../../policy/policy.ts';
 import { registration_rules } from './initial-tokens.ts';

@@ -5,7 +5,7 @@ import type { Configuration, KoaContextWithOIDC } from 'oidc-provider';
 import type { Database } from '../../database.ts';
 import { refuse } from '../../http/errors.ts';
 import type { RequestContext } from '../../http/guard.ts';
-import type { Limits } from '../../limits.ts';
+import type { Limits } from '../../limits/limits.ts';
 import { page } from '../../views.ts';
 import { type Client, describeClient } from '../clients/clients.ts';
 

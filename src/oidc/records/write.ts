@@ -101,9 +101,17 @@ export async function changeRecord(
 
 /** An interaction resumes once. The emptied row stays a while, so that its page can say so and lead back. */
 export async function finishInteraction(db: Database, id_hash: Buffer): Promise<void> {
-  const change = { consumed_at: sql<Date>`gapura_now()`, payload: '{}' };
-  if (!(await changeRecord(db, id_hash, change, sql`true`))) throw spent('Interaction');
+  if ((await finish(db, { id_hash })).count !== 1) throw spent('Interaction');
 }
+
+const finish = prepare<{ id_hash: Buffer }>('finish interaction', 'write', (db, value) =>
+  db
+    .updateTable('oidc_records')
+    .set({ consumed_at: sql`gapura_now()`, payload: sql`'{}'` })
+    .where('id_hash', '=', value('id_hash'))
+    .where('consumed_at', 'is', null)
+    .where('expires_at', '>', sql<Date>`gapura_now()`),
+);
 
 /** Ends a grant: its codes and tokens, and the grant itself. */
 export async function endGrant(db: Database, grant_id: string): Promise<void> {
@@ -185,12 +193,17 @@ export async function insertReplayMarker(store: Keyed, id: string, expiresIn: nu
   return result.numInsertedOrUpdatedRows === 1n;
 }
 
-/** Deletes up to `batch` records whose time is over; interactions stay long enough to lead a late visitor back. */
+/**
+ * Deletes records whose time is over, and interactions that stayed long enough to lead a late visitor back: up to `batch` of
+ * each, found by an index of each, so that those which still stay are not read.
+ */
 export async function purgeRecords(db: Database, batch = 1000): Promise<number> {
+  const over = sql`expires_at < gapura_now() - interval '1 minute'`;
   const memory = sql`make_interval(secs => ${policy('interaction.memory')})`;
-  const { numAffectedRows = 0n } = await sql`DELETE FROM oidc_records WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM oidc_records WHERE expires_at < gapura_now() - interval '1 minute'
-      AND (model <> 'Interaction' OR expires_at < gapura_now() - ${memory})
-    ORDER BY expires_at LIMIT ${batch} FOR UPDATE SKIP LOCKED))`.execute(db);
+  const choose = (which: RawBuilder<unknown>) => sql`ARRAY(
+    SELECT ctid FROM oidc_records WHERE ${which} ORDER BY expires_at LIMIT ${batch} FOR UPDATE SKIP LOCKED)`;
+  const { numAffectedRows = 0n } = await sql`DELETE FROM oidc_records WHERE ctid = ANY (
+    ${choose(sql`model <> 'Interaction' AND ${over}`)}
+    || ${choose(sql`model = 'Interaction' AND ${over} AND expires_at < gapura_now() - ${memory}`)})`.execute(db);
   return Number(numAffectedRows);
 }

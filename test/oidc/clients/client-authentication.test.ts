@@ -2,7 +2,7 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
-import { numbersOf } from '../../../src/limits.ts';
+import { numbersOf } from '../../../src/limits/table.ts';
 import { registerClient, startGapura, type TestGapura } from '../../support/gapura.ts';
 
 let gapura: TestGapura;

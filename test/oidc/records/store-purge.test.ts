@@ -1,12 +1,13 @@
 /** What becomes of the engine's records when their time is over, and the clients that its adapter reads. */
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { sql } from 'kysely';
 import { saveClient } from '../../../src/clients/client.ts';
 import { randomToken } from '../../../src/crypto.ts';
-import type { Database } from '../../../src/database.ts';
+import { type Database, inTransaction } from '../../../src/database.ts';
 import { createAdapter } from '../../../src/oidc/adapter.ts';
 import { findPastInteraction } from '../../../src/oidc/records/past-interactions.ts';
-import { type RecordStore } from '../../../src/oidc/records/store.ts';
+import type { RecordStore } from '../../../src/oidc/records/store.ts';
 import { purgeRecords } from '../../../src/oidc/records/write.ts';
 import { purgeSessions } from '../../../src/oidc/sessions/session-store.ts';
 import { policy } from '../../../src/policy/policy.ts';
@@ -95,6 +96,25 @@ describe('the purge', () => {
     expect(await purgeSessions(db)).toBe(1);
     expect(await createAdapter(records, 'AccessToken').find(living)).toMatchObject({ jti: living });
     expect(await db.selectFrom('oidc_sessions').select('uid').execute()).toEqual([{ uid: 'alive' }]);
+  });
+
+  test('reads none of the interactions that stay', async () => {
+    await sql`INSERT INTO oidc_records (id_hash, model, payload, expires_at)
+      SELECT sha256(n::text::bytea), 'Interaction', '{}', gapura_now() FROM generate_series(1, 500) AS n`.execute(db);
+    await store('AccessToken', 60, { clientId: 'e-bpom' });
+    await moveClock(db, 3600);
+    await inTransaction(db, async (tx) => {
+      // Of so few rows PostgreSQL would rather read all.
+      await sql`SET LOCAL enable_seqscan = off`.execute(tx);
+      const count = async () => {
+        const { rows } = await sql<{ read: number }>`SELECT (seq_tup_read + idx_tup_fetch)::int AS read
+          FROM pg_stat_xact_user_tables WHERE relname = 'oidc_records'`.execute(tx);
+        return rows[0]?.read ?? 0;
+      };
+      const before = await count();
+      expect(await purgeRecords(tx)).toBe(1);
+      expect((await count()) - before).toBeLessThan(10);
+    });
   });
 
   test('goes batch by batch, and two nodes share the work', async () => {

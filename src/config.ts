@@ -1,7 +1,7 @@
 /** The settings as values, and the only reader of the environment; the table of them is settings.ts. */
 
 import { readFileSync } from 'node:fs';
-import type { Secret } from './crypto.ts';
+import { Secret } from './crypto.ts';
 import { parseDatabaseUrl, parsePort, type Setting, settings } from './settings.ts';
 
 type Settings = typeof settings;
@@ -72,6 +72,31 @@ export function readDemoConfig(): {
     data_folder: process.env.GAPURA_DEMO_DATA || 'data',
     database_url: process.env.DATABASE_URL ? read('DATABASE_URL', '', parseDatabaseUrl) : undefined,
   };
+}
+
+/** What the demonstration's applications read where they run apart from Gapura (docker/compose.yaml); all but `host` must be given. */
+export function readDemoSites() {
+  const url = (name: string) => readGiven(name, settings.url.parse);
+  return {
+    gapura: url('GAPURA_URL'),
+    e_bpom: url('GAPURA_DEMO_E_BPOM'),
+    cargolink: url('GAPURA_DEMO_CARGOLINK'),
+    portal_insw: url('GAPURA_DEMO_PORTAL_INSW'),
+    host: process.env.GAPURA_LISTEN_HOST || '127.0.0.1',
+    /** Of the applications; Gapura's is in DATABASE_URL. */
+    database_url: readGiven('GAPURA_DEMO_DATABASE_URL', parseDatabaseUrl),
+    client_secret: readGiven('GAPURA_DEMO_CLIENT_SECRET', (text) => new Secret(text)),
+  };
+}
+
+function readGiven<T>(name: string, parse: (text: string) => T): T {
+  const text = readText(process.env, { name, what: '', parse });
+  if (text === undefined) throw new ConfigError([`${name} is missing.`]);
+  try {
+    return parse(text);
+  } catch (error) {
+    throw new ConfigError([`${name} ${(error as Error).message}`]);
+  }
 }
 
 /** The settings as text, one a line, secrets redacted. */

@@ -1,19 +1,15 @@
 /** The command line: a table of commands, each with its help; settings come from the environment (config/README.md). */
 
-import { pino } from 'pino';
 import { seed } from '../db/seed.ts';
 import { check, check_usage } from './check.ts';
 import { type Config, ConfigError, exampleEnv, readConfig, readProcessConfig } from './config.ts';
 import { create_admin_usage, createAdmin } from './create-admin.ts';
 import { isDatabaseGone, migrate, openDatabase, printSchema } from './database.ts';
-import { describeError } from './http/errors.ts';
-import { listen, stopListening } from './http/listen.ts';
-import { startMetrics } from './http/ops.ts';
 import { prepareJobs } from './jobs.ts';
 import { UnknownSecret } from './root-secrets.ts';
 import { forget_secrets_usage, forgetSecrets, rotate_keys_usage, rotateKeys } from './rotate-keys.ts';
-import { OldSchema, openGapura } from './server.ts';
-import { startWorker } from './worker.ts';
+import { serve, serve_usage, work } from './serve.ts';
+import { OldSchema } from './server.ts';
 
 interface Command {
   help: string;
@@ -24,8 +20,12 @@ interface Command {
 }
 
 const commands: Record<string, Command> = {
-  serve: { help: 'Serve people and applications; with --work also run the jobs in this process.', run: serve },
-  work: { help: 'Run the jobs and duties.', run: runWorker },
+  serve: {
+    help: 'Serve people and applications, with --work also the jobs, with --workers in several processes.',
+    usage: serve_usage,
+    run: serve,
+  },
+  work: { help: 'Run the jobs and duties.', run: work },
   migrate: {
     help: 'Bring the database to the schema of this release and load what every installation needs.',
     run: runMigrate,
@@ -111,50 +111,11 @@ function isRefused(error: unknown): boolean {
   return Array.isArray(errors) && errors.length > 0 && errors.every(isDatabaseGone);
 }
 
-function createLog(config: Config) {
-  return pino({ level: config.log_level, base: null, serializers: { err: describeError } });
-}
-
-async function serve(settings: () => Config, options: string[]): Promise<number> {
-  const config = settings();
-  const log = createLog(config);
-  const works = options.includes('--work');
-  const gapura = await openGapura(config, log, { works });
-  try {
-    const metrics = await startMetrics(config);
-    const server = await listen(gapura.app, config.listen_host, config.listen_port);
-    const worker = works ? await startWorker(gapura.db, gapura.jobs, gapura.engine, gapura.mail, log) : undefined;
-    log.info({ url: config.url, port: config.listen_port }, 'ready');
-    await stopSignal();
-    await stopListening(server);
-    await worker?.stop();
-    await metrics?.close();
-  } finally {
-    await gapura.close();
-  }
-  return 0;
-}
-
-async function runWorker(settings: () => Config): Promise<number> {
-  const config = settings();
-  const log = createLog(config);
-  const gapura = await openGapura(config, log, { works: true });
-  try {
-    const worker = await startWorker(gapura.db, gapura.jobs, gapura.engine, gapura.mail, log);
-    log.info('working');
-    await stopSignal();
-    await worker.stop();
-  } finally {
-    await gapura.close();
-  }
-  return 0;
-}
-
 async function runMigrate(settings: () => Config): Promise<number> {
   const config = settings();
-  const db = openDatabase(config.database_url.reveal(), { max: 4 });
+  const db = openDatabase(config.database_url.reveal(), { max: 4, silence_ms: 0 });
   try {
-    const applied = await migrate(db);
+    const applied = await migrate(db, { tell: (message) => void process.stderr.write(`${message}\n`) });
     await prepareJobs(config.database_url);
     await seed(db, config);
     process.stdout.write(applied.length > 0 ? `Applied: ${applied.join(', ')}\n` : 'The schema is current.\n');

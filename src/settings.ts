@@ -1,6 +1,7 @@
 /** The table of settings: name, default, meaning, check. What reads them is config.ts. */
 
 import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { Secret } from './crypto.ts';
 
 export interface Setting<T> {
@@ -55,8 +56,14 @@ export const settings = {
   database_pool: setting({
     name: 'GAPURA_DATABASE_POOL',
     default: '12',
-    what: 'Connections of one process.',
+    what: 'Connections of one process; each worker is one.',
     parse: parseCount,
+  }),
+  workers: setting({
+    name: 'GAPURA_WORKERS',
+    default: '1',
+    what: 'Processes among which serve shares its port: a number, or auto for one for each core.',
+    parse: (text) => (text === 'auto' ? availableParallelism() : parseCount(text)),
   }),
   secrets: setting({
     name: 'GAPURA_SECRETS',

@@ -17,6 +17,8 @@ export interface Site {
 }
 
 export interface SiteOptions {
+  /** The interface to listen on; absent: this machine alone. */
+  host?: string;
   port: number;
   /** The origin under which browsers reach it, such as http://localhost:3001. */
   url: string;
@@ -75,7 +77,7 @@ export async function startSite(
   let closeParts: undefined | (() => Promise<void>);
   try {
     closeParts = await build(ground);
-    const server = await listen(buildApp(look, options, pages, ground), options.port);
+    const server = await listen(buildApp(look, options, pages, ground), options);
     return {
       url: options.url,
       async close() {
@@ -169,10 +171,10 @@ function showError(ground: SiteGround, ctx: SiteContext, error: unknown): void {
   ctx.status = status;
 }
 
-function listen(app: Koa<SiteState>, port: number): Promise<Server> {
+function listen(app: Koa<SiteState>, { host = '127.0.0.1', port }: SiteOptions): Promise<Server> {
   const server = createServer(app.callback());
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, '127.0.0.1', () => resolve(server));
+    server.listen(port, host, () => resolve(server));
   });
 }

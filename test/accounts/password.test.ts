@@ -96,6 +96,14 @@ describe('the line', () => {
     await Promise.all(first);
   });
 
+  test('is narrower where several workers share the cores', async () => {
+    await prepareHashing(cores);
+    const taken = [1, 2, 3].map(() => hashPassword('x'));
+    expect(countHashes()).toMatchObject({ running: 1, waiting: 2 });
+    await Promise.all(taken);
+    await prepareHashing();
+  });
+
   test('goes on behind a hash that cannot be read', async () => {
     const outcomes = await Promise.allSettled(
       Array.from({ length: 3 * cores }, (_, at) =>

@@ -1,12 +1,11 @@
 /** The commands `serve` and `work`: one process, or several under a first one, until they are asked to end. */
 
 import { parseArgs } from 'node:util';
-import { pino } from 'pino';
 import type { Config } from './config.ts';
 import { waitForEnd } from './end.ts';
-import { describeError } from './http/errors.ts';
 import { listen, stopListening } from './http/listen.ts';
 import { startMetrics } from './http/ops.ts';
+import { openLog } from './log.ts';
 import { openGapura } from './server.ts';
 import { settings as table } from './settings.ts';
 import { startWorker } from './worker.ts';
@@ -120,6 +119,5 @@ async function showMetrics(config: Config): Promise<Metrics> {
 }
 
 function createLog(config: Config) {
-  const base = worker_number === undefined ? null : { worker: worker_number };
-  return pino({ level: config.log_level, base, serializers: { err: describeError } });
+  return openLog(config, worker_number === undefined ? null : { worker: worker_number });
 }

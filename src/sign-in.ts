@@ -6,7 +6,7 @@ import { hashPassword, verifyPassword } from './accounts/password.ts';
 import { strengthenPassword } from './accounts/password-store.ts';
 import { findSignIn, writeSignIn } from './accounts/sign-ins.ts';
 import { type AccountForSignIn, findAccountForSignIn } from './accounts/store.ts';
-import { type AuditRequest, record } from './audit/audit.ts';
+import { type AuditRequest, eventValues, record } from './audit/audit.ts';
 import { nowSeconds } from './clock.ts';
 import type { Config } from './config.ts';
 import { keyedDigest, randomToken } from './crypto.ts';
@@ -187,32 +187,37 @@ async function finish(
   const browser = account.knows_browser && attempt.browser ? attempt.browser : randomToken();
   const hash = account.knows_browser && browser_hash ? browser_hash : hashBrowser(store.key, browser);
   const interaction_hash = keyedDigest(store.key, `interaction\0${attempt.interaction}`);
-  const whose = await inTransaction(store.db, async (tx) => {
-    const { count } = await writeSignIn(tx, {
-      interaction_hash,
-      client_id: attempt.client_id,
-      account_id: account.id,
-      generation: account.generation,
-      amr,
-      seconds: policy('interaction.memory'),
-    });
-    const first = count === 1 ? undefined : await findSignIn(tx, interaction_hash);
-    if (first && first !== account.id) return first;
-    await rememberBrowser(tx, account.id, hash);
-    if (first) return first;
-    await record(tx, {
-      kind: 'sign_in',
-      account_id: account.id,
-      client_id: attempt.client_id,
-      detail: { amr: amr.join(' ') },
-      request: attempt.request,
-    });
-    if (account.has_signed_in && !account.knows_browser)
-      await store.tellOfBrowser(tx, { account_id: account.id, request: attempt.request });
-    return account.id;
+  const event = eventValues({
+    kind: 'sign_in',
+    account_id: account.id,
+    client_id: attempt.client_id,
+    detail: { amr: amr.join(' ') },
+    request: attempt.request,
   });
+  const done = {
+    ...event,
+    interaction_hash,
+    client_id: attempt.client_id,
+    account_id: account.id,
+    generation: account.generation,
+    amr,
+    seconds: policy('interaction.memory'),
+    browser_hash: hash,
+  };
+  const is_news = account.has_signed_in && !account.knows_browser;
+  const write = async (db: Database) => (await writeSignIn(db, done)).rows.length > 0;
+  const is_first = is_news
+    ? await inTransaction(store.db, async (tx) => {
+        const is_written = await write(tx);
+        if (is_written) await store.tellOfBrowser(tx, { account_id: account.id, request: attempt.request });
+        return is_written;
+      })
+    : await write(store.db);
+  const whose = is_first ? account.id : await findSignIn(store.db, interaction_hash);
   // The interaction was somebody else's a moment ago; whoever is second begins anew.
   if (whose !== account.id) return { state: 'refused', because: 'finished', must_check: isWatched(lanes) };
+  // The second click comes from the same person's other tab, which has a cookie of its own.
+  if (!is_first) await inTransaction(store.db, (tx) => rememberBrowser(tx, account.id, hash));
   await store.limits.settle(store.db, lanes);
   const login = {
     accountId: account.id,

@@ -22,18 +22,21 @@ export async function rememberBrowser(tx: Transaction, account_id: string, brows
   await writeBrowser(tx, { account_id, browser_hash });
 }
 
-const writeBrowser = prepare<{ account_id: string; browser_hash: Buffer }>('browser', 'write', (db, value) =>
-  db
-    .insertInto('browsers')
-    .values({ account_id: value('account_id'), browser_hash: value('browser_hash') })
-    .onConflict((conflict) =>
-      conflict
-        .columns(['account_id', 'browser_hash'])
-        .doUpdateSet({ last_seen_at: sql`gapura_now()` })
-        // They are kept for months: a day is exact enough.
-        .where(sql<boolean>`browsers.last_seen_at < gapura_now() - interval '1 day'`),
-    ),
-);
+interface BrowserValues {
+  account_id: string;
+  browser_hash: Buffer;
+}
+
+/** The statement that notes a browser; `from` says after which step of a WITH, and whether at all. They are kept for months: a day is exact enough. */
+export const insertBrowser = (
+  value: <Key extends keyof BrowserValues>(key: Key) => BrowserValues[Key],
+  from = sql``,
+) => sql`
+  INSERT INTO browsers (account_id, browser_hash) SELECT ${value('account_id')}::uuid, ${value('browser_hash')}::bytea ${from}
+  ON CONFLICT (account_id, browser_hash) DO UPDATE SET last_seen_at = gapura_now()
+  WHERE browsers.last_seen_at < gapura_now() - interval '1 day'`;
+
+const writeBrowser = prepare<BrowserValues>('browser', 'write', (_db, value) => insertBrowser(value));
 
 /** Forgets every browser of a person: whoever sat there may have been somebody else. */
 export async function forgetBrowsers(tx: Transaction, account_id: string): Promise<void> {

@@ -1,39 +1,43 @@
 /** Which interaction ended in whose sign-in: one row for each, written once. */
 
 import { sql } from 'kysely';
-import type { Database, Transaction } from '../database.ts';
+import { type EventValues, eventSteps } from '../audit/audit.ts';
+import type { Database } from '../database.ts';
 import { prepare } from '../statements.ts';
+import { insertBrowser } from './browsers.ts';
 
-/** A sign-in that is done; its row stays for `seconds`. */
-interface DoneSignIn {
+/** A sign-in that is done, with the browser it was done in and its event; its row stays for `seconds`. */
+interface DoneSignIn extends EventValues {
   interaction_hash: Buffer;
   client_id: string;
   account_id: string;
   generation: number;
   amr: string[];
   seconds: number;
+  browser_hash: Buffer;
 }
 
-/** Writes down whose sign-in at an interaction was done; counts none where another was first. */
-export const writeSignIn = prepare<DoneSignIn>('sign-in', 'write', (db, value) =>
-  db
-    .insertInto('sign_ins')
-    .values({
-      interaction_hash: value('interaction_hash'),
-      client_id: value('client_id'),
-      state: sql.lit('done'),
-      account_id: value('account_id'),
-      generation: value('generation'),
-      amr: value('amr'),
-      done_at: sql<Date>`gapura_now()`,
-      expires_at: sql<Date>`gapura_now() + make_interval(secs => ${value('seconds')})`,
-    })
-    .onConflict((conflict) => conflict.doNothing()),
+/**
+ * Writes down whose sign-in at an interaction was done, in which browser, and that it was: all of it or, where another was
+ * first, nothing. Gives a row when it was written.
+ */
+export const writeSignIn = prepare<DoneSignIn>(
+  'sign-in',
+  'write',
+  (_db, value) => sql`
+    WITH done AS (
+      INSERT INTO sign_ins (interaction_hash, client_id, state, account_id, generation, amr, done_at, expires_at)
+      VALUES (${value('interaction_hash')}, ${value('client_id')}, 'done', ${value('account_id')}, ${value('generation')},
+        ${value('amr')}, gapura_now(), gapura_now() + make_interval(secs => ${value('seconds')}))
+      ON CONFLICT DO NOTHING RETURNING 1),
+    browser AS (${insertBrowser(value, sql`FROM done`)}),
+    ${eventSteps(value, sql`FROM done`)}
+    SELECT FROM done`,
 );
 
 /** Who signed in at an interaction. */
-export async function findSignIn(tx: Transaction, interaction_hash: Buffer): Promise<string | undefined> {
-  const row = await tx
+export async function findSignIn(db: Database, interaction_hash: Buffer): Promise<string | undefined> {
+  const row = await db
     .selectFrom('sign_ins')
     .select('account_id')
     .where('interaction_hash', '=', interaction_hash)

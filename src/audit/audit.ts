@@ -83,6 +83,12 @@ export interface AuditEvent {
 
 /** Writes an event in the caller's transaction: what is rolled back has not happened. */
 export async function record(tx: Transaction, event: AuditEvent): Promise<void> {
+  const values = eventValues(event);
+  await (event.request ? writeWithPersonal(tx, values) : writeEvent(tx, values));
+}
+
+/** An event as the values of `eventSteps`. */
+export function eventValues(event: AuditEvent): EventValues {
   const { request } = event;
   const personal = request && {
     salt: randomBytes(16).toString('base64url'),
@@ -90,18 +96,19 @@ export async function record(tx: Transaction, event: AuditEvent): Promise<void> 
     user_agent: request.user_agent?.slice(0, 500) ?? null,
     request_id: request.request_id,
   };
-  const whole = {
+  return {
     kind: event.kind,
     account_id: event.account_id ?? null,
     actor_id: event.actor_id ?? null,
     client_id: event.client_id ?? null,
     detail: JSON.stringify(event.detail ?? {}),
     personal_digest: personal ? digestPersonal(personal) : null,
+    ...(personal ?? { salt: '', address: null, user_agent: null, request_id: null }),
   };
-  await (personal ? writeWithPersonal(tx, { ...whole, ...personal }) : writeEvent(tx, whole));
 }
 
-interface WrittenEvent {
+/** The columns of an event and of its personal side. */
+export interface EventValues extends Personal {
   kind: AuditKind;
   account_id: string | null;
   actor_id: string | null;
@@ -110,20 +117,28 @@ interface WrittenEvent {
   personal_digest: string | null;
 }
 
-const insertEvent = (
-  value: <Key extends keyof WrittenEvent>(key: Key) => WrittenEvent[Key],
-) => sql`INSERT INTO audit_events (kind, account_id, actor_id, client_id, detail, personal_digest)
-  VALUES (${value('kind')}, ${value('account_id')}, ${value('actor_id')}, ${value('client_id')}, ${value('detail')},
-    ${value('personal_digest')})`;
+type ValueOf = <Key extends keyof EventValues>(key: Key) => EventValues[Key];
 
-const writeEvent = prepare<WrittenEvent>('event', 'write', (_db, value) => insertEvent(value));
+const insertEvent = (value: ValueOf, from = sql``) => sql`
+  INSERT INTO audit_events (kind, account_id, actor_id, client_id, detail, personal_digest)
+  SELECT ${value('kind')}::text, ${value('account_id')}::uuid, ${value('actor_id')}::uuid, ${value('client_id')}::text,
+    ${value('detail')}::jsonb, ${value('personal_digest')}::text ${from}`;
 
-const writeWithPersonal = prepare<WrittenEvent & Personal>(
+const insertPersonal = (value: ValueOf) => sql`
+  INSERT INTO audit_personal (event_id, salt, address, user_agent, request_id)
+  SELECT id, ${value('salt')}::text, ${value('address')}::text, ${value('user_agent')}::text,
+    ${value('request_id')}::text FROM event`;
+
+/** The steps of a WITH that write an event of a request; `from` says after which other step, and whether at all. */
+export const eventSteps = (value: ValueOf, from?: ReturnType<typeof sql>) =>
+  sql`event AS (${insertEvent(value, from)} RETURNING id), personal AS (${insertPersonal(value)})`;
+
+const writeEvent = prepare<EventValues>('event', 'write', (_db, value) => insertEvent(value));
+
+const writeWithPersonal = prepare<EventValues>(
   'event with its personal side',
   'write',
-  (_db, value) => sql`WITH event AS (${insertEvent(value)} RETURNING id)
-    INSERT INTO audit_personal (event_id, salt, address, user_agent, request_id)
-    SELECT id, ${value('salt')}, ${value('address')}, ${value('user_agent')}, ${value('request_id')} FROM event`,
+  (_db, value) => sql`WITH ${eventSteps(value)} SELECT`,
 );
 
 /** Erases the personal side of everything that concerns an account; the events and their chain stay whole. */

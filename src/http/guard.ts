@@ -51,24 +51,29 @@ export function openRequest(config: Config, log: Logger): Middleware {
     headers['x-forwarded-for'] = address;
     headers['x-forwarded-proto'] = scheme;
     ctx.set('x-request-id', request_id);
-    Object.assign(ctx.state, {
+    let own_log: Logger | undefined;
+    ctx.state = {
       request_id,
       address,
       ...(certificate ? { certificate } : {}),
       language: 'id',
       t: translator('id'),
       csp: { form_action: [], images: [] },
-      log: log.child({ request_id }),
-    } satisfies RequestState);
+      get log() {
+        // Most requests have only their one line, below.
+        own_log ??= log.child({ request_id });
+        return own_log;
+      },
+    } satisfies RequestState;
     try {
       await next();
       // What nobody read of a body would be read to its end, for nothing; after an answer that closes, it is not.
       if (!ctx.req.complete && !ctx.headerSent) ctx.set('connection', 'close');
     } finally {
       const ms = Math.round(Number(process.hrtime.bigint() - began) / 1e5) / 10;
-      const line = { method: ctx.method, path: hideIds(ctx.path), status: ctx.status, ms };
-      if (host_free.has(ctx.path)) ctx.state.log.debug(line, 'request');
-      else ctx.state.log.info(line, 'request');
+      const line = { request_id, method: ctx.method, path: hideIds(ctx.path), status: ctx.status, ms };
+      if (host_free.has(ctx.path)) log.debug(line, 'request');
+      else log.info(line, 'request');
     }
   };
 }
@@ -126,9 +131,10 @@ export function pinHost(config: Config): Middleware {
   return async (ctx, next) => {
     const { req } = ctx;
     if (!host_free.has(ctx.path)) {
-      const sent = req.headersDistinct.host ?? [];
+      const sent = listHosts(req.rawHeaders);
       const target = req.url?.startsWith('/') ? undefined : URL.parse(req.url ?? '');
-      const is_ours = (name: string | undefined) => name !== undefined && nameHost(name, config.url) === host;
+      const is_ours = (name: string | undefined) =>
+        name === host || (name !== undefined && nameHost(name, config.url) === host);
       if (sent.length !== 1 || !is_ours(sent[0]) || target === null || (target && !is_ours(target.host))) {
         // The page links to itself in the other language, and a foreign address has no place in that link either.
         if (target !== undefined) ctx.originalUrl = ctx.request.originalUrl = req.url = '/';
@@ -142,6 +148,11 @@ export function pinHost(config: Config): Middleware {
     req.headers.host = host;
     await next();
   };
+}
+
+/** Every Host that was sent: node keeps the first and tells of no other. */
+function listHosts(raw: string[]): string[] {
+  return raw.filter((_, at) => at % 2 === 1 && raw[at - 1]?.length === 4 && raw[at - 1]?.toLowerCase() === 'host');
 }
 
 // "SSO.example.go.id:443" and "sso.example.go.id" are one host at https.
@@ -176,6 +187,7 @@ export async function refuseOddRequests(ctx: RequestContext, next: Next): Promis
 
 // PostgreSQL keeps no NUL in text, so a NUL that came through would end as our own error.
 function isReadable(text: string): boolean {
+  if (!text.includes('%')) return true;
   try {
     return !decodeURIComponent(text.replaceAll('+', ' ')).includes('\0');
   } catch {

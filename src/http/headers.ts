@@ -36,20 +36,25 @@ const for_windows = /^\/(connect|interaction)\//;
 /** Sets the headers before the page is made, and finishes policy and caching after it. Errors are pages by then. */
 export function setHeaders(config: Config): Middleware {
   const first_policy = writePolicy([], []);
+  const always = Object.entries({
+    ...fixed,
+    'content-security-policy': first_policy,
+    ...(config.secure ? { 'strict-transport-security': 'max-age=63072000; includeSubDomains' } : {}),
+  });
   return async (ctx, next) => {
-    ctx.set(fixed);
-    ctx.set('content-security-policy', first_policy);
-    if (config.secure) ctx.set('strict-transport-security', 'max-age=63072000; includeSubDomains');
-    if (!for_windows.test(ctx.path)) ctx.set('cross-origin-opener-policy', 'same-origin');
+    const { res } = ctx;
+    for (const [name, value] of always) res.setHeader(name, value);
+    if (!for_windows.test(ctx.path)) res.setHeader('cross-origin-opener-policy', 'same-origin');
     const is_for_others = for_others.test(ctx.path);
-    if (!is_for_others) ctx.set('cross-origin-resource-policy', 'same-origin');
+    if (!is_for_others) res.setHeader('cross-origin-resource-policy', 'same-origin');
     await next();
     if (!is_for_others && !ctx.response.get('cache-control')) ctx.set('cache-control', 'no-store');
+    const { form_action, images } = ctx.state.csp;
     const policy = ctx.response.get('content-security-policy');
+    if (policy === first_policy && form_action.length + images.length === 0) return;
     const hashes = policy.match(/'sha256-[A-Za-z0-9+/=]+'/g) ?? [];
     const is_ours = hashes.reduce((text, hash) => text.replace(` ${hash}`, ''), policy) === first_policy;
     if (!is_ours && policy !== '') return;
-    const { form_action, images } = ctx.state.csp;
     ctx.set('content-security-policy', writePolicy(form_action, images, hashes));
   };
 }

@@ -10,7 +10,7 @@ import { below, type Import, lineOf, listImports, type Tree, withoutComments } f
 const rows: { names: string[]; beside?: true }[] = [
   {
     names: [
-      ...['gapura', 'main', 'serve', 'workers', 'worker', 'server', 'surfaces'],
+      ...['gapura', 'main', 'serve', 'workers', 'log', 'worker', 'server', 'surfaces'],
       ...['check', 'create-admin', 'rotate-keys', 'demo'],
     ],
     beside: true,

@@ -25,6 +25,7 @@ import { limitGrants } from './internals-grants.ts';
 import { followKeys, type LiveKeys, publishKeys } from './keys/live-keys.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
 import { findPastInteraction } from './records/past-interactions.ts';
+import { spendWithTokens } from './records/spend-later.ts';
 import { type RecordStore, recordKey } from './records/store.ts';
 import { clearBrowser, sessionEnded } from './sessions/session.ts';
 import { allowTrials } from './trial/trial-entry.ts';
@@ -88,6 +89,7 @@ export async function createEngine(parts: EngineParts): Promise<RunningEngine> {
   offerTokenExchange(provider, parts);
   listen(provider);
   publishKeys(provider);
+  spendWithTokens(provider, db);
   const keys = await followKeys(provider, db, config, log);
   return { provider, records, trials, prompts: viewOfPrompts(provider, records), keys };
 }

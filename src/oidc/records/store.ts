@@ -11,15 +11,8 @@ import type { RequestOfEngine } from '../internals.ts';
 import { findRecord } from './one-read.ts';
 import { forgetCookie, spent, writable } from './records.ts';
 import { reusedFamily } from './refresh.ts';
-import {
-  consumeRecord,
-  consumeRefreshToken,
-  deleteRecord,
-  endGrants,
-  endTokens,
-  finishInteraction,
-  writeRecord,
-} from './write.ts';
+import { spendLater, spendNow, takeSpending } from './spend-later.ts';
+import { deleteRecord, endGrants, endTokens, exchange, finishInteraction, writeRecord } from './write.ts';
 
 /** What the records need: the database, the key that hashes their ids, and the engine's request in progress. */
 export interface RecordStore {
@@ -65,7 +58,7 @@ export function recordAdapter(
         ...kept
       } = payload as AdapterPayload & { generation?: number };
       if (model === 'Interaction') forgetCookie(kept);
-      const { count } = await writeRecord(model)(db, {
+      const row = {
         id_hash: hash(id),
         model,
         // An interaction belongs to nobody yet; its session is checked on its own.
@@ -76,8 +69,12 @@ export function recordAdapter(
         generation: generation ?? null,
         payload: writable(kept),
         seconds: ttl as number,
-      });
-      if (count !== 1) throw spent(model);
+      };
+      const spending = takeSpending();
+      const { count } = spending
+        ? await exchange(spending.model)(db, { ...row, spent_hash: spending.id_hash })
+        : await writeRecord(model)(db, row);
+      if (count !== 1) throw spent(spending?.model ?? model);
     },
 
     find: (id) => findRecord(db, model, id, hash(id)),
@@ -91,8 +88,8 @@ export function recordAdapter(
     },
 
     async consume(id) {
-      const { count } = await (is_refresh ? consumeRefreshToken : consumeRecord)(db, { id_hash: hash(id) });
-      if (count !== 1) throw spent(model);
+      const spending = { model, id_hash: hash(id) };
+      if (!spendLater(spending) && !(await spendNow(db, spending))) throw spent(model);
     },
 
     async destroy(id) {

@@ -26,35 +26,20 @@ interface Written {
   seconds: number;
 }
 
-const writer = (name: string, lane: Lane) =>
-  prepare<Written>(name, lane, (db, value) => {
-    const columns = {
-      account_id: value('account_id'),
-      client_id: value('client_id'),
-      grant_id: value('grant_id'),
-      user_code_hash: value('user_code_hash'),
-      generation: value('generation'),
-      payload: value('payload'),
-      expires_at: expiry(value('seconds')),
-    };
-    return db
-      .insertInto('oidc_records')
-      .values({ id_hash: value('id_hash'), model: value('model'), ...columns })
-      .onConflict((conflict) =>
-        conflict
-          .column('id_hash')
-          .doUpdateSet((eb) => ({
-            account_id: eb.ref('excluded.account_id'),
-            client_id: eb.ref('excluded.client_id'),
-            grant_id: eb.ref('excluded.grant_id'),
-            user_code_hash: eb.ref('excluded.user_code_hash'),
-            generation: eb.ref('excluded.generation'),
-            payload: eb.ref('excluded.payload'),
-            expires_at: eb.ref('excluded.expires_at'),
-          }))
-          .where('oidc_records.consumed_at', 'is', null),
-      );
-  });
+type ValueOf<Values> = <Key extends keyof Values>(key: Key) => Values[Key];
+
+const insert = (value: ValueOf<Written>, from = sql``) => sql`
+  INSERT INTO oidc_records
+    (id_hash, model, account_id, client_id, grant_id, user_code_hash, generation, payload, expires_at)
+  SELECT ${value('id_hash')}::bytea, ${value('model')}::text, ${value('account_id')}::uuid, ${value('client_id')}::text,
+    ${value('grant_id')}::text, ${value('user_code_hash')}::bytea, ${value('generation')}::int, ${value('payload')}::jsonb,
+    ${expiry(value('seconds'))} ${from}
+  ON CONFLICT (id_hash) DO UPDATE SET account_id = excluded.account_id, client_id = excluded.client_id,
+    grant_id = excluded.grant_id, user_code_hash = excluded.user_code_hash, generation = excluded.generation,
+    payload = excluded.payload, expires_at = excluded.expires_at
+  WHERE oidc_records.consumed_at IS NULL`;
+
+const writer = (name: string, lane: Lane) => prepare<Written>(name, lane, (_db, value) => insert(value));
 
 const write = writer('write record', 'write');
 const writeRelaxed = writer('write record, relaxed', 'relaxed');
@@ -62,23 +47,38 @@ const writeRelaxed = writer('write record, relaxed', 'relaxed');
 /** What a crash of the database may take along: whoever was on the way begins again, and nothing was promised. */
 const is_loss_a_new_start = new Set(['Interaction', 'AuthorizationCode', 'PushedAuthorizationRequest']);
 
+const spend = (id_hash: Buffer, may: RawBuilder<boolean>) => sql`
+  UPDATE oidc_records AS r SET consumed_at = coalesce(r.consumed_at, gapura_now()) WHERE r.id_hash = ${id_hash} AND ${may}`;
+
+const unspent = sql<boolean>`r.consumed_at IS NULL`;
+
 const consumer = (name: string, may: RawBuilder<boolean>) =>
-  prepare<{ id_hash: Buffer }>(name, 'write', (db, value) =>
-    db
-      .updateTable('oidc_records as r')
-      .set({ consumed_at: sql`coalesce(r.consumed_at, gapura_now())` })
-      .where('r.id_hash', '=', value('id_hash'))
-      .where(may),
-  );
+  prepare<{ id_hash: Buffer }>(name, 'write', (_db, value) => spend(value('id_hash'), may));
 
 /** Spends a record; counts none where it was spent before. */
-export const consumeRecord = consumer('consume record', sql<boolean>`r.consumed_at IS NULL`);
+export const consumeRecord = consumer('consume record', unspent);
 /** The same for a refresh token, which its client may use again for a moment. */
 export const consumeRefreshToken = consumer('consume refresh token', may_renew);
+
+const exchanger = (name: string, may: RawBuilder<boolean>) =>
+  prepare<Written & { spent_hash: Buffer }>(
+    name,
+    'write',
+    (_db, value) =>
+      sql`WITH spent AS (${spend(value('spent_hash'), may)} RETURNING 1) ${insert(value, sql`FROM spent`)}`,
+  );
+
+const exchangeCode = exchanger('exchange code', unspent);
+const exchangeRefreshToken = exchanger('exchange refresh token', may_renew);
 
 /** Writes a record of this model, over one of the same id that nobody has spent; counts none where somebody has. */
 export function writeRecord(model: string) {
   return is_loss_a_new_start.has(model) ? writeRelaxed : write;
+}
+
+/** Spends a record of this model and writes what it is spent for, in one statement; counts none where it was spent before. */
+export function exchange(model: string) {
+  return model === 'RefreshToken' ? exchangeRefreshToken : exchangeCode;
 }
 
 /** Changes a record that was neither spent nor is over, if it still is as `where` says (columns of `oidc_records`); false when not. */

@@ -25,6 +25,7 @@ import { findAccountId } from '../../support/nodes.ts';
 import { authorize, followTo, openParty, type TestParty } from '../../support/relying-party.ts';
 import { allowAt, registerApi, type TestApi } from '../../support/resource-servers.ts';
 import { listStatements } from '../../support/statements.ts';
+import { storm } from '../../support/storm.ts';
 
 const deed = { because: 'test' };
 
@@ -86,6 +87,41 @@ test('no scope of ours can be an API’s, and a token that cannot be taken back 
 });
 
 describe('a JWT access token', () => {
+  test('that is stored nowhere costs its code all the same: of 20 at once one gets it, and a wrong try spends it too', async () => {
+    const { party, client } = await openClient('toko-ramai');
+    const scope = 'openid stok:baca';
+    const getForm = async () => {
+      const visitor = newHttpVisitor(gapura.url);
+      const { returned, checks } = await getCode(party, visitor, { resource: stock.identifier, scope });
+      const form = {
+        grant_type: 'authorization_code',
+        code: returned.searchParams.get('code') ?? '',
+        redirect_uri: party.redirect_uri,
+        code_verifier: checks.pkceCodeVerifier ?? '',
+      };
+      return { ...form, resource: stock.identifier };
+    };
+    const form = await getForm();
+    const basic = Buffer.from(`${client.client_id}:${client.client_secret}`).toString('base64');
+    const answers = await storm(20, () => ({
+      url: `${gapura.config.issuer}/token`,
+      headers: { authorization: `Basic ${basic}` },
+      body: `${new URLSearchParams(form)}`,
+    }));
+    const won = answers.filter(({ status }) => status === 200);
+    expect(won).toHaveLength(1);
+    const told = answers
+      .filter(({ status }) => status !== 200)
+      .map(({ status, body }) => [status, JSON.parse(body).error]);
+    expect(told).toEqual(Array(19).fill([400, 'invalid_grant']));
+    expect(answers.filter(({ body }) => body.includes('access_token'))).toEqual(won);
+
+    const other = await getForm();
+    const wrong = await post('/token', client.client_id, { ...other, resource: 'https://lain.example/api' });
+    expect(wrong).toMatchObject({ status: 400, body: { error: 'invalid_target' } });
+    expect(await post('/token', client.client_id, other)).toMatchObject({ body: { error: 'invalid_grant' } });
+  });
+
   test('says what RFC 9068 wants, to one audience, for five minutes, and is no key to anything of ours', async () => {
     const { party, client } = await openClient('toko');
     const { access_token, expires_in, scope } = await getTokens(party, stock.identifier, 'openid profile stok:baca');

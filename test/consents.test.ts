@@ -114,6 +114,15 @@ test('of many given at once none is lost', async () => {
   expect((await read()).version).toBe(scopes.length);
 });
 
+test('one that was read stands while it is widened, and no longer once something of it is taken away', async () => {
+  await give({ scopes: ['openid', 'offline_access'] });
+  const consent = await read();
+  await give({ scopes: ['profile'], claims: ['email'] });
+  expect(await isConsentCurrent(database.db, consent)).toBe(true);
+  await give({ scopes: ['openid'], declined: ['offline_access'] });
+  expect(await isConsentCurrent(database.db, consent)).toBe(false);
+});
+
 test('one person’s and one client’s is nobody else’s', async () => {
   await give({ scopes: ['openid'] });
   expect(await findConsent(database.db, tono, 'luar')).toBeUndefined();
@@ -125,13 +134,16 @@ test('one person’s and one client’s is nobody else’s', async () => {
 
 test('withdrawn it is gone, and told once, however often it is asked for', async () => {
   await give({ scopes: ['openid'] });
-  const { id, version } = await read();
-  expect(await isConsentCurrent(database.db, { id, version })).toBe(true);
-  expect(await isConsentCurrent(database.db, { id, version: version + 1 })).toBe(false);
+  const consent = await read();
+  const { id, version } = consent;
+  expect(await isConsentCurrent(database.db, consent)).toBe(true);
   const before = (await listAudit('consent_withdrawn')).length;
   const outcomes = await Promise.all(Array.from({ length: 8 }, () => withdraw(budi, id)));
   expect(outcomes.filter(Boolean)).toEqual(['luar']);
-  expect(await isConsentCurrent(database.db, { id, version })).toBe(false);
+  expect(await isConsentCurrent(database.db, consent)).toBe(false);
+  // Given anew it is another, which the withdrawal did not mean.
+  await give({ scopes: ['openid'] });
+  expect(await isConsentCurrent(database.db, consent)).toBe(false);
   expect((await listAudit('consent_withdrawn')).slice(before)).toEqual([
     { account_id: budi, client_id: 'luar', detail: { version } },
   ]);

@@ -1,12 +1,13 @@
 /** The embedded PostgreSQL: started, reused after a kill, refused with a sentence, reachable for root everywhere. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { findFreePort, type Postgres, type PostgresOptions, startPostgres } from '../../src/demo/postgres.ts';
@@ -25,6 +26,12 @@ async function start(wanted: PostgresOptions): Promise<Postgres> {
   const server = await startPostgres(wanted);
   started.push(server);
   return server;
+}
+
+/** A cluster that ran and was stopped, for tests of what comes after: making one takes longer than all the rest of them. */
+async function copyMade(name: string): Promise<PostgresOptions> {
+  await promisify(execFile)('cp', ['-a', join(folder, 'made'), join(folder, name)]);
+  return options(name);
 }
 
 /** Starts in a process of its own, so that it can be killed; resolves when its server runs. */
@@ -58,6 +65,8 @@ async function ask<T>(url: string, query: string): Promise<T[]> {
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gapura-postgres-'));
   await chmod(folder, 0o755);
+  const made = await startPostgres(options('made'));
+  await made.stop();
 });
 
 afterEach(async () => {
@@ -83,7 +92,7 @@ describe('a new cluster', () => {
   });
 
   test('keeps its rows over a stop, and asks for the password that it was made with', async () => {
-    const first = await start(options('kept'));
+    const first = await start(await copyMade('kept'));
     await ask(first.url('gapura'), 'CREATE TABLE notes AS SELECT 42 AS answer');
     await first.stop();
     await expect(ask(first.url('gapura'), 'SELECT 1')).rejects.toThrow('ECONNREFUSED');
@@ -99,10 +108,11 @@ describe('a new cluster', () => {
 
 describe('after kill -9 of whoever started it', () => {
   test('the server still runs; the next start takes it over, and its stop ends it', async () => {
-    const { child } = await startElsewhere(options('left'));
+    const left = await copyMade('left');
+    const { child } = await startElsewhere(left);
     child.kill('SIGKILL');
     await once(child, 'exit');
-    const next = await start(options('left'));
+    const next = await start(left);
     expect(next.reused).toBe(true);
     expect(await ask(next.url('gapura'), 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
     await next.stop();
@@ -110,7 +120,7 @@ describe('after kill -9 of whoever started it', () => {
   });
 
   test('a start on another port moves the server there', async () => {
-    const { child } = await startElsewhere(options('moved'));
+    const { child } = await startElsewhere(await copyMade('moved'));
     child.kill('SIGKILL');
     await once(child, 'exit');
     const port = await findFreePort();
@@ -120,7 +130,7 @@ describe('after kill -9 of whoever started it', () => {
   });
 
   test('a pid file whose number belongs to another program now does not keep it from starting', async () => {
-    const first = await start(options('stale'));
+    const first = await start(await copyMade('stale'));
     const path = join(first.folder, 'postmaster.pid');
     const text = await readFile(path, 'utf8');
     await first.stop();
@@ -132,7 +142,7 @@ describe('after kill -9 of whoever started it', () => {
 
 describe('what a person can put right is one sentence', () => {
   test('a second start while the first lives', async () => {
-    await start(options('busy'));
+    await start(await copyMade('busy'));
     await expect(startPostgres(options('busy'))).rejects.toMatchObject({
       code: 'BUSY',
       message: expect.stringMatching(/is in use by a Gapura that is already running\.$/),
@@ -153,7 +163,7 @@ describe('what a person can put right is one sentence', () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     const port = (other.address() as { port: number }).port;
-    const attempt = startPostgres(options('taken', { port }));
+    const attempt = startPostgres({ ...(await copyMade('taken')), port });
     await expect(attempt).rejects.toMatchObject({
       code: 'PORT_TAKEN',
       message: expect.stringContaining(`Port ${port} `),

@@ -134,6 +134,8 @@ function makeProvider(jwks: JWKS, clients: Record<string, string>): Provider {
       claimsParameter: { enabled: false },
     },
     interactions: { policy, url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
+    // The applications are on this machine, which the engine's own dispatcher calls for nobody.
+    fetch: (url, { dispatcher: _, ...options }: RequestInit & { dispatcher?: unknown } = {}) => fetch(url, options),
     findAccount: (_ctx, sub) => ({ accountId: sub, claims: () => ({ sub, ...budi, directorate, linked_account }) }),
     async loadExistingGrant(ctx) {
       const grant = new engine.Grant({

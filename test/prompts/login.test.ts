@@ -5,6 +5,8 @@ import { sql } from 'kysely';
 import * as oidc from 'openid-client';
 import { lockAccount, unlockAccount } from '../../src/accounts/account.ts';
 import { countHashes, hashPassword } from '../../src/accounts/password.ts';
+import type { Secret } from '../../src/crypto.ts';
+import { openLimits } from '../../src/limits/limits.ts';
 import { moveClock, resetClock } from '../support/clock.ts';
 import { demo_password, registerClient, signIn, startGapura, type TestGapura } from '../support/gapura.ts';
 import { type Answer, findForm, type HttpVisitor, newHttpVisitor } from '../support/http.ts';
@@ -164,10 +166,12 @@ describe('the limits', () => {
   });
 
   test('hold one address that tries many names once each', async () => {
-    const answers = [];
-    for (let at = 0; at < 51; at++) answers.push((await tryPassword(`name-${at}`, 'wrong')).status);
-    expect(answers.slice(0, 50)).toEqual(Array(50).fill(422));
-    expect(answers[50]).toBe(429);
+    const tryNext = async (at: number) => (await tryPassword(`name-${at}`, 'wrong')).status;
+    expect([await tryNext(1), await tryNext(2)]).toEqual([422, 422]);
+    // The tries between them are paid without their hashes (sign-in-limits.test.ts makes them all).
+    const limits = openLimits(gapura.config.secrets[0] as Secret);
+    for (let at = 3; at < 50; at++) await limits.spend(gapura.db, 'sign_in_address', ['127.0.0.1']);
+    expect([await tryNext(50), await tryNext(51)]).toEqual([422, 429]);
   });
 
   test('of strangers do not keep Budi out of the browser that he uses', async () => {

@@ -12,6 +12,7 @@ import { demo_password } from '../../src/demo/people.ts';
 import { type Browser, openBrowser } from './browser.ts';
 import type { Movable } from './clock.ts';
 import { createTestDatabase, type TestDatabase } from './postgres.ts';
+import { compile_cache } from './run.ts';
 
 export interface DemoProcess extends Movable {
   gapura: string;
@@ -121,6 +122,7 @@ function spawnDemo(options: DemoOptions, port: number) {
     env: {
       PATH: process.env.PATH ?? '',
       HOME: process.env.HOME ?? '',
+      NODE_COMPILE_CACHE: compile_cache,
       GAPURA_DEMO_PORT: String(port),
       GAPURA_DEMO_SMTP_PORT: String(port + 5),
       GAPURA_DEMO_DATA: options.data_folder,

@@ -1,7 +1,12 @@
-/** What one run of the tests shares among its processes: where its PostgreSQL is and where Chromium was unpacked. */
+/** What one run of the tests shares among its processes: where its PostgreSQL is, Chromium unpacked, and what was compiled. */
+
+import { fileURLToPath } from 'node:url';
 
 const url_name = 'GAPURA_TEST_DATABASE_URL';
 const chromium_name = 'GAPURA_TEST_CHROMIUM';
+
+/** Many processes start in a run, and compiling is a good part of a start: what one compiled, the next ones read. */
+export const compile_cache = fileURLToPath(new URL('../../node_modules/.cache/gapura-compiled', import.meta.url));
 
 /** Told once by the start of the run, before any test process begins; those inherit it. */
 export function tellRun(run: { database_url: string; chromium_folder: string }): void {

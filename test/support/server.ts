@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { findFreePort } from '../../src/demo/postgres.ts';
+import { compile_cache } from './run.ts';
 
 export interface ServerOptions {
   database_url: string;
@@ -45,8 +46,6 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-const compile_cache = fileURLToPath(new URL('../../node_modules/.cache/gapura-compiled', import.meta.url));
-
 /**
  * Starts a process and waits until /readyz answers 200.
  * @throws Error with the process's own words when it ends first or is not ready within 20 s
@@ -61,7 +60,6 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const child = spawn(process.execPath, [fileURLToPath(entry), ...command], {
     env: {
       PATH: process.env.PATH ?? '',
-      // Many such processes start in a run, and compiling is a good part of a start.
       NODE_COMPILE_CACHE: compile_cache,
       GAPURA_PRODUCTION: 'false',
       GAPURA_URL: url,

@@ -58,6 +58,10 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   }
 }
 
+test('files are loaded by Node itself, into the realm in which the product runs', () => {
+  expect(structuredClone(new TypeError('x'))).toBeInstanceOf(TypeError);
+});
+
 describe('databases and clocks', () => {
   let one: TestDatabase;
   let other: TestDatabase;

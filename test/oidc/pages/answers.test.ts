@@ -428,7 +428,7 @@ describe('an error tells a program the standard’s code and nothing more', () =
   });
 
   test('our own failure is logged once with the request’s id, and told without its cause', async () => {
-    await sql`ALTER TABLE clients RENAME TO clients_away`.execute(gapura.db);
+    await sql`ALTER TABLE topics RENAME TO topics_away`.execute(gapura.db);
     const before = gapura.log.length;
     try {
       for (const [method, path] of [
@@ -447,7 +447,7 @@ describe('an error tells a program the standard’s code and nothing more', () =
         expect(lines).toHaveLength(1);
       }
     } finally {
-      await sql`ALTER TABLE clients_away RENAME TO clients`.execute(gapura.db);
+      await sql`ALTER TABLE topics_away RENAME TO topics`.execute(gapura.db);
     }
   });
 });

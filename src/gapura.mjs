@@ -7,5 +7,10 @@ if (major < 24) {
   );
   process.exit(1);
 }
+// What was compiled at the last start is read again, where it could be written. In this folder and not in one for everybody:
+// whoever writes there decides what runs here.
+const { enableCompileCache } = await import('node:module');
+const { fileURLToPath } = await import('node:url');
+enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/gapura-compiled', import.meta.url)));
 const { run } = await import('./main.ts');
 process.exitCode = await run(process.argv.slice(2));

@@ -1,4 +1,4 @@
-/** Password hashes (argon2id) behind a bounded queue: never more hashes at once than cores, never an endless line. */
+/** Password hashes (argon2id) behind a bounded queue: never as many hashes at once as cores, never an endless line. */
 
 import { availableParallelism } from 'node:os';
 import argon2 from 'argon2';
@@ -11,7 +11,7 @@ export class QueueFull extends Error {
 }
 
 const cores = availableParallelism();
-let most_at_once = cores;
+let most_at_once = Math.max(1, cores - 1);
 const waiting: (() => void)[] = [];
 let running = 0;
 let hashes = 0;
@@ -49,7 +49,8 @@ export async function verifyPassword(
  * `workers` on this machine each gets its share of the cores.
  */
 export async function prepareHashing(workers = 1): Promise<void> {
-  most_at_once = Math.max(1, Math.floor(cores / workers));
+  // One core less than there are: tokens and keys are asked for during a storm of sign-ins too.
+  most_at_once = Math.max(1, Math.floor((cores - 1) / workers));
   await dummyHash();
 }
 

@@ -165,9 +165,8 @@ const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 const longest_address = 16_384;
 /** As many as other servers take. Node is told to drop none: those at the end are the ones that a proxy added. */
 const most_headers = 100;
-/** Bytes of a body, whoever reads it: a form with a file, and what the engine takes (its selective_body.js). */
+/** Bytes of a body: a form with a file. The engine has a bound of its own, and words of the standard for it. */
 const largest_body = 512 * 1024;
-const largest_to_engine = 56 * 1024;
 
 /**
  * Refuses what no page of ours sends: other methods (405), endless addresses (414), headers (431) and bodies (413), addresses
@@ -179,8 +178,7 @@ export async function refuseOddRequests(ctx: RequestContext, next: Next): Promis
   }
   if ((ctx.req.url ?? '').length > longest_address) ctx.throw(414);
   if (ctx.req.rawHeaders.length > 2 * most_headers) ctx.throw(431);
-  if (Number(ctx.req.headers['content-length'] ?? 0) > (isOfEngine(ctx.path) ? largest_to_engine : largest_body))
-    ctx.throw(413);
+  if (!isOfEngine(ctx.path) && Number(ctx.req.headers['content-length'] ?? 0) > largest_body) ctx.throw(413);
   if (!isReadable(ctx.path) || !ctx.querystring.split(/[&=]/).every(isReadable)) ctx.throw(400);
   await next();
 }

@@ -1,10 +1,17 @@
-/** The side of a measured process: it tells its driver the CPU it used, and whatever else that process can tell. */
+/** The side of a measured process: it tells its driver the CPU and memory it used, and whatever else that process can tell. */
 
-/** CPU of one process since its start, in µs: all its threads, of that the part inside the kernel, and its JavaScript thread alone. */
+/** What one process used since its start; CPU in µs. */
 export interface Usage {
+  /** All its threads. */
   cpu: number;
+  /** Of that the part inside the kernel. */
   kernel: number;
+  /** Its JavaScript thread alone. */
   main_thread: number;
+  /** Bytes of memory that it occupies now, and those of them that JavaScript has set aside and uses. */
+  resident: number;
+  heap: number;
+  heap_used: number;
 }
 
 /** A question of the driver; everything but its name belongs to the one who answers. */
@@ -32,5 +39,13 @@ export function answerDriver(answers: Answers = {}): void {
 function readUsage(): Usage {
   const whole = process.cpuUsage();
   const thread = process.threadCpuUsage();
-  return { cpu: whole.user + whole.system, kernel: whole.system, main_thread: thread.user + thread.system };
+  const { rss, heapTotal, heapUsed } = process.memoryUsage();
+  return {
+    cpu: whole.user + whole.system,
+    kernel: whole.system,
+    main_thread: thread.user + thread.system,
+    resident: rss,
+    heap: heapTotal,
+    heap_used: heapUsed,
+  };
 }

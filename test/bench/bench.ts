@@ -4,76 +4,89 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { now } from '../../src/clock.ts';
-import { printRows, printTable } from './figures.ts';
-import { type Outcome, type Scale, takeFigures } from './rows.ts';
-import { type Bench, startBench } from './servers.ts';
+import { countMet, printRows, printTable } from './figures.ts';
+import { type GrowthScale, takeGrowth } from './growth.ts';
+import type { Found, Scale, StepFigures } from './measure.ts';
+import { type RowName, row_names, takeFigures } from './rows.ts';
+import { endOnSignal, isCutShort, startBench } from './servers.ts';
 
-const scale: Scale = {
+const whole: Scale = {
   pairs: 7,
-  warm_up: { sign_in: 200, single_sign_on: 1200 },
-  flows: { sign_in: 120, single_sign_on: 600 },
+  warm_up: { sign_in: 200, single_sign_on: 1200, request: 1200 },
+  flows: { sign_in: 120, single_sign_on: 600, request: 800 },
   at_once: { sign_in: 2, single_sign_on: 16 },
+  storm: { at_once: 32, seconds: 4, per_second: 100 },
+  starts: 5,
+  requests: 60_000,
+};
+
+/** Of one row alone, which is taken while somebody works on it. */
+const quick: Scale = {
+  ...whole,
+  pairs: 4,
+  warm_up: { sign_in: 60, single_sign_on: 400, request: 500 },
+  flows: { sign_in: 40, single_sign_on: 250, request: 400 },
+  storm: { ...whole.storm, seconds: 2 },
+  starts: 3,
+  requests: 12_000,
 };
 
 const { values } = parseArgs({
   options: {
-    pairs: { type: 'string', default: String(scale.pairs) },
+    pairs: { type: 'string' },
     scope: { type: 'string', default: 'openid profile email' },
+    row: { type: 'string', multiple: true },
+    requests: { type: 'string' },
+    growth: { type: 'boolean', default: false },
+    accounts: { type: 'string', default: '1000000' },
   },
 });
 
-function print(outcome: Outcome): void {
+function describeSteps(steps: StepFigures[]) {
   const round = (value: number) => String(Math.round(value));
-  const count = (work: string, step: string) =>
-    String(outcome.statements.find((one) => one.work === work && one.step === step)?.sent.length ?? 0);
-  const steps = outcome.steps.map(({ step, floor, ours }) => [
-    step,
-    round(floor.cpu),
-    round(ours.cpu),
-    round(ours.kernel),
-    (ours.cpu / floor.cpu).toFixed(2),
-    count('single sign-on', step),
-    round(floor.per_second),
-    round(ours.per_second),
-  ]);
-  const head = [
-    'single sign-on, step',
-    'floor, CPU µs',
-    'ours',
-    'of it kernel',
-    'ratio',
-    'statements',
-    'floor, requests/s',
-    'ours',
-  ];
-  const statements = outcome.statements.map(({ work, step, sent }) => [
-    `${work}: ${step}`,
-    String(sent.length),
-    sent.join(', '),
-  ]);
-  const files = outcome.page.map((file) => [file.path, String(file.bytes), file.encoding]);
-  const { per_second, main_thread, kernel } = outcome.sign_in;
-  const ms = (value: number) => (value / 1000).toFixed(2);
+  return {
+    head: ['step', 'floor, CPU µs', 'ours', 'of it kernel', 'ratio', 'floor, requests/s', 'ours'],
+    rows: steps.map(({ step, floor, ours }) => [
+      step,
+      round(floor.cpu),
+      round(ours.cpu),
+      round(ours.kernel),
+      (ours.cpu / floor.cpu).toFixed(2),
+      round(floor.per_second),
+      round(ours.per_second),
+    ]),
+  };
+}
+
+function print({ rows, steps, tables }: Required<Found>): void {
   const parts = [
-    printRows(outcome.rows),
-    printTable(head, steps),
-    `Password sign-in: ${per_second.toFixed(1)} flows/s; of one, ${ms(main_thread)} ms are the JavaScript thread's and ${ms(kernel)} ms the kernel's.\n`,
-    printTable(['statements', '', ''], statements),
-    printTable(['sign-in page', 'bytes', 'encoding'], files),
+    ...(rows.length > 0 ? [`${printRows(rows)}\n${countMet(rows)}\n`] : []),
+    ...(steps.length > 0 ? [printTable(describeSteps(steps))] : []),
+    ...tables.map(printTable),
   ];
   process.stdout.write(`\n${parts.join('\n')}`);
 }
 
-async function keep(outcome: Outcome, bench: Bench, machine: object): Promise<string> {
+async function keep(kept: Record<string, unknown>): Promise<string> {
   const folder = new URL('../../data/bench/', import.meta.url);
   await mkdir(folder, { recursive: true });
   const at = now().toISOString();
   const name = `${at.replaceAll(':', '-')}.json`;
-  const kept = { at, machine, postgresql: bench.database, scale, scope: values.scope, ...outcome };
-  await writeFile(new URL(name, folder), `${JSON.stringify(kept, null, 2)}\n`);
+  await writeFile(new URL(name, folder), `${JSON.stringify({ at, ...kept }, null, 2)}\n`);
   return `data/bench/${name}`;
 }
 
+function readRows(): readonly RowName[] {
+  const asked = values.row ?? [];
+  const unknown = asked.filter((name) => !(row_names as string[]).includes(name));
+  if (unknown.length > 0) {
+    process.stderr.write(`There is no row ${unknown.join(', ')}; there are ${row_names.join(', ')}.\n`);
+    process.exit(2);
+  }
+  return asked.length > 0 ? row_names.filter((name) => asked.includes(name)) : row_names;
+}
+
+const rows = readRows();
 const [load = 0] = loadavg();
 const machine = {
   cores: availableParallelism(),
@@ -87,22 +100,44 @@ process.stdout.write(
 if (load > 0.3)
   process.stdout.write('The machine is at work with something else: take these figures as preliminary.\n');
 
-scale.pairs = Number(values.pairs);
-const bench = await startBench(scale.at_once.single_sign_on);
-let is_cut_short = false;
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () => {
-    is_cut_short = true;
-    void bench.stop();
-  });
+const usual = values.row ? quick : whole;
+const scale: Scale = {
+  ...usual,
+  pairs: Number(values.pairs ?? usual.pairs),
+  requests: Number(values.requests ?? usual.requests),
+};
+endOnSignal();
 try {
-  const outcome = await takeFigures(bench, scale, values.scope);
-  print(outcome);
-  process.stdout.write(`\nKept in ${await keep(outcome, bench, machine)}\n`);
+  if (values.growth) await takeGrown();
+  else await takeRows();
 } catch (error) {
   // Its servers were taken away from under it.
-  if (!is_cut_short) throw error;
+  if (!isCutShort()) throw error;
   process.exitCode = 130;
-} finally {
-  await bench.stop();
+}
+
+async function takeRows(): Promise<void> {
+  const bench = await startBench(scale.at_once.single_sign_on);
+  try {
+    const found = await takeFigures(bench, scale, values.scope, rows, (name, seconds) =>
+      process.stdout.write(`${name}: ${seconds.toFixed(0)} s\n`),
+    );
+    await report(found, { scale, postgresql: bench.database });
+  } finally {
+    await bench.stop();
+  }
+}
+
+async function takeGrown(): Promise<void> {
+  const large = Number(values.accounts);
+  const grown: GrowthScale = { pairs: Number(values.pairs ?? 5), small: 1000, large, expired: large / 2, people: 32 };
+  const found = await takeGrowth(grown, values.scope, (what) =>
+    process.stdout.write(`${what}: ${process.uptime().toFixed(0)} s\n`),
+  );
+  await report({ steps: [], tables: [], ...found }, { scale: grown });
+}
+
+async function report(found: Required<Found>, taken: Record<string, unknown>): Promise<void> {
+  print(found);
+  process.stdout.write(`\nKept in ${await keep({ machine, scope: values.scope, ...taken, ...found })}\n`);
 }

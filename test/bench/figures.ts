@@ -9,10 +9,16 @@ export interface Spread {
 /** What a row is judged by: ours over the floor, ours less the floor, or ours alone. */
 export type Measure = 'ratio' | 'beyond' | 'size';
 
+/** Figures that are judged by nobody, ready to be printed. */
+export interface Table {
+  head: string[];
+  rows: string[][];
+}
+
 export interface Row {
   work: string;
   measure: Measure;
-  unit: 'µs' | 'bytes';
+  unit: 'µs' | 'bytes' | 'trips';
   floor?: Spread;
   ours: Spread;
   /** The figure that is judged, over the pairs. */
@@ -46,9 +52,23 @@ export function judgePairs(
   };
 }
 
+/** A row that is set beside nothing. */
+export function judgeAlone(row: Pick<Row, 'work' | 'unit' | 'target'>, values: number[]): Row {
+  const ours = spreadOf(values);
+  return { ...row, measure: 'size', ours, judged: ours };
+}
+
+const isMet = ({ judged, target }: Row) => judged.median <= target;
+
+/** How many of the rows are as they should be. */
+export function countMet(rows: Row[]): string {
+  return `${rows.filter(isMet).length} of ${rows.length} targets met`;
+}
+
 /** `met`, or how far it is. */
-export function sayVerdict({ measure, unit, judged, target, floor, ours }: Row): string {
-  if (judged.median <= target) return 'met';
+export function sayVerdict(row: Row): string {
+  const { measure, unit, judged, target, floor, ours } = row;
+  if (isMet(row)) return 'met';
   const above = judged.median - target;
   if (measure !== 'ratio' || !floor) return `not yet: ${write(above, unit)} too much`;
   const surplus = ours.median - target * floor.median;
@@ -57,9 +77,9 @@ export function sayVerdict({ measure, unit, judged, target, floor, ours }: Row):
 
 /** The rows as lines of text. */
 export function printRows(rows: Row[]): string {
-  return printTable(
-    ['work', 'floor', 'ours', 'judged', 'spread', 'target', ''],
-    rows.map((row) => {
+  return printTable({
+    head: ['work', 'floor', 'ours', 'judged', 'spread', 'target', ''],
+    rows: rows.map((row) => {
       const say = (value: number) => (row.measure === 'ratio' ? `${value.toFixed(2)} ×` : write(value, row.unit));
       const { judged } = row;
       return [
@@ -72,11 +92,11 @@ export function printRows(rows: Row[]): string {
         sayVerdict(row),
       ];
     }),
-  );
+  });
 }
 
 /** A table in columns; the first stands left, figures right, the last left again. */
-export function printTable(head: string[], rows: string[][]): string {
+export function printTable({ head, rows }: Table): string {
   const all = [head, ...rows];
   const widths = head.map((_, at) => Math.max(...all.map((row) => row[at]?.length ?? 0)));
   const pad = (text: string, at: number) => {
@@ -86,8 +106,11 @@ export function printTable(head: string[], rows: string[][]): string {
   return `${all.map((row) => row.map(pad).join('  ').trimEnd()).join('\n')}\n`;
 }
 
-/** A figure with its unit: µs from a thousand on as ms. */
+/** A figure with its unit: a thousand µs as ms, a million as seconds; a million bytes as MB. */
 export function write(value: number, unit: Row['unit']): string {
-  if (unit === 'bytes') return `${Math.round(value)} bytes`;
-  return Math.abs(value) >= 1000 ? `${(value / 1000).toFixed(2)} ms` : `${Math.round(value)} µs`;
+  const size = Math.abs(value);
+  if (unit === 'trips') return String(Math.round(value));
+  if (unit === 'bytes') return size >= 1e6 ? `${(value / 1e6).toFixed(1)} MB` : `${Math.round(value)} bytes`;
+  if (size >= 1e6) return `${(value / 1e6).toFixed(2)} s`;
+  return size >= 1000 ? `${(value / 1000).toFixed(2)} ms` : `${Math.round(value)} µs`;
 }

@@ -1,7 +1,8 @@
 /** The driver's side of the flows: visitors with cookies who come from an application and go back to it, over kept connections. */
 
 import { createHash } from 'node:crypto';
-import type { Bench, Measured } from './servers.ts';
+import type { BenchClient } from './fill.ts';
+import type { Measured } from './servers.ts';
 
 /** Somebody with a browser, at an address of its own. */
 export interface Visitor {
@@ -15,12 +16,15 @@ export type Step = <T>(name: string, work: () => Promise<T>) => Promise<T>;
 
 /** A server with what the driver needs to talk to it as the application and as its visitors. */
 export interface Site extends Measured {
-  client: Bench['client'];
+  client: BenchClient;
   password: string;
   scope: string;
+  /** The API for which tokens are asked, where it is not userinfo. */
+  resource?: string;
 }
 
-const verifier = 'a-verifier-of-the-bench-that-is-at-least-43-characters-long';
+/** Proves with the code that its request was ours (RFC 7636). */
+export const verifier = 'a-verifier-of-the-bench-that-is-at-least-43-characters-long';
 const challenge = createHash('sha256').update(verifier).digest('base64url');
 const runStep: Step = (_name, work) => work();
 
@@ -45,13 +49,27 @@ export async function signIn(site: Site, visitor: Visitor, step: Step = runStep)
       const name = next.pathname.startsWith('/interaction/') ? 'sign-in page' : 'return to the application';
       answer = await step(name, () => send(site, visitor, 'GET', next.pathname + next.search));
     } else {
-      const { identifier } = visitor;
-      const form = new URLSearchParams({ identifier, password: site.password }).toString();
       if (!answer.text.includes('name="identifier"')) break;
-      answer = await step('password', () => send(site, visitor, 'POST', path, form));
+      answer = await step('password', () => send(site, visitor, 'POST', path, passwordForm(site, visitor)));
     }
   }
   throw new Error(`no code for ${visitor.identifier}: ${answer.status} ${answer.path}\n${answer.text.slice(0, 500)}`);
+}
+
+/** Opens a page of Gapura's own and signs in on the way; ends on the page. */
+export async function enter(site: Site, visitor: Visitor, path: string): Promise<void> {
+  let answer = await send(site, visitor, 'GET', path);
+  for (let hops = 0; hops < 12; hops++) {
+    const { location, text } = answer;
+    if (location) {
+      const next = new URL(location, site.origin);
+      answer = await send(site, visitor, 'GET', next.pathname + next.search);
+    } else if (text.includes('name="identifier"')) {
+      answer = await send(site, visitor, 'POST', answer.path, passwordForm(site, visitor));
+    } else break;
+  }
+  if (answer.status !== 200 || answer.path !== path)
+    throw new Error(`${visitor.identifier} came to ${answer.status} ${answer.path}, not to ${path}`);
 }
 
 /** The address of the sign-in page, where a visitor who is not signed in ends up. */
@@ -68,37 +86,6 @@ export async function authorize(site: Site, visitor: Visitor): Promise<string> {
   return code;
 }
 
-/** The tokens of a code. */
-export async function redeem(site: Site, code: string): Promise<{ access_token: string; id_token: string }> {
-  const { client_id, client_secret, redirect_uri } = site.client;
-  const { statusCode, body } = await site.pool.request({
-    path: '/connect/token',
-    method: 'POST',
-    headers: {
-      authorization: `Basic ${Buffer.from(`${client_id}:${client_secret}`).toString('base64')}`,
-      'content-type': 'application/x-www-form-urlencoded',
-    },
-    body: new URLSearchParams({
-      grant_type: 'authorization_code',
-      code,
-      redirect_uri,
-      code_verifier: verifier,
-    }).toString(),
-  });
-  const text = await body.text();
-  if (statusCode !== 200) throw new Error(`no tokens: ${statusCode} ${text.slice(0, 500)}`);
-  return JSON.parse(text);
-}
-
-/** What userinfo tells. */
-export async function readUserinfo(site: Site, access_token: string): Promise<Record<string, unknown>> {
-  const headers = { authorization: `Bearer ${access_token}` };
-  const { statusCode, body } = await site.pool.request({ path: '/connect/userinfo', method: 'GET', headers });
-  const text = await body.text();
-  if (statusCode !== 200) throw new Error(`no userinfo: ${statusCode} ${text.slice(0, 500)}`);
-  return JSON.parse(text);
-}
-
 /** Runs `work` for 0 … `times` − 1, `at_once` at a time. */
 export async function spread(times: number, at_once: number, work: (at: number) => Promise<void>): Promise<void> {
   let next = 0;
@@ -108,7 +95,7 @@ export async function spread(times: number, at_once: number, work: (at: number) 
   await Promise.all(Array.from({ length: Math.min(at_once, times) }, worker));
 }
 
-function authorizationPath({ client, scope }: Site): string {
+function authorizationPath({ client, scope, resource }: Site): string {
   const query = new URLSearchParams({
     client_id: client.client_id,
     redirect_uri: client.redirect_uri,
@@ -118,8 +105,13 @@ function authorizationPath({ client, scope }: Site): string {
     nonce: 'a-nonce-of-the-bench',
     code_challenge: challenge,
     code_challenge_method: 'S256',
+    ...(resource && { resource }),
   });
   return `/connect/auth?${query}`;
+}
+
+function passwordForm({ password }: Site, { identifier }: Visitor): string {
+  return new URLSearchParams({ identifier, password }).toString();
 }
 
 function readCode({ client }: Site, location: string): string | undefined {
@@ -127,7 +119,22 @@ function readCode({ client }: Site, location: string): string | undefined {
   return new URL(location).searchParams.get('code') ?? undefined;
 }
 
-async function send(site: Site, visitor: Visitor, method: 'GET' | 'POST', path: string, form?: string) {
+/** What came back to a visitor's request. */
+export interface Sent {
+  status: number;
+  location: string | undefined;
+  path: string;
+  text: string;
+}
+
+/** Opens a page, or sends its form, with the visitor's cookies. */
+export async function send(
+  site: Site,
+  visitor: Visitor,
+  method: 'GET' | 'POST',
+  path: string,
+  form?: string,
+): Promise<Sent> {
   const { address, cookies } = visitor;
   const cookie = [...cookies]
     .filter(([, one]) => path.startsWith(one.path))

@@ -9,18 +9,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sql } from 'kysely';
 import { Pool } from 'undici';
-import { seed } from '../../db/seed.ts';
-import { createAccount } from '../../src/accounts/account.ts';
-import { openClients, saveClient } from '../../src/clients/client.ts';
-import { addClientSecret } from '../../src/clients/secrets.ts';
-import { readConfig } from '../../src/config.ts';
-import { type Database, migrate, openDatabase } from '../../src/database.ts';
-import { findFreePort, startPostgres } from '../../src/demo/postgres.ts';
-import { prepareJobs } from '../../src/jobs.ts';
-import { addPerson, saveOrganisation } from '../../src/organisations/organisation.ts';
-import { grantRole } from '../../src/permissions.ts';
-import { openRootSecrets } from '../../src/root-secrets.ts';
+import { type Database, openDatabase } from '../../src/database.ts';
+import { findFreePort, type Postgres, startPostgres } from '../../src/demo/postgres.ts';
 import type { Question, Usage } from './answers.ts';
+import { apis, claims, engine_clients, fill } from './fill.ts';
 
 /** A process under measurement, and a connection pool to it. */
 export interface Measured {
@@ -30,43 +22,93 @@ export interface Measured {
   usage(): Promise<Usage>;
 }
 
-/** Everything that one run needs; `stop` leaves nothing behind. */
-export interface Bench {
-  gapura: Measured;
-  engine: Measured;
-  client: { client_id: string; client_secret: string; redirect_uri: string };
-  people: string[];
-  password: string;
-  /** A stored hash of `password`, so that the floor hashes with the same parameters. */
-  hash: string;
-  /** The version of the database. */
-  database: string;
+/** A temporary place with a database server; `stop` ends what was started there and leaves nothing behind. */
+export interface Place {
+  postgres: Postgres;
+  /** Takes the log lines of all processes, for a terminal or a pipe to the driver would cost what they cost. */
+  log: string;
+  start(file: string, options: { env: Record<string, string>; port: number; argv?: string[] }): Promise<Measured>;
+  undo(step: () => Promise<unknown>): void;
   stop(): Promise<void>;
 }
 
-const password = 'Pintu-Terbuka-2026!';
-const secret = 'bench-secret-of-thirty-two-characters-or-more';
-const client = {
-  client_id: 'bench',
-  client_secret: 'secret-of-bench-which-is-long-enough',
-  redirect_uri: 'http://bench.localhost:4999/callback',
-};
-const metadata = {
-  client_name: 'Aplikasi Ukur',
-  redirect_uris: [client.redirect_uri],
-  grant_types: ['authorization_code'],
-  response_types: ['code'],
-  token_endpoint_auth_method: 'client_secret_basic',
-  id_token_signed_response_alg: 'ES256',
-};
+/** Gapura over a database of its own, and another way into that. */
+export interface Installation {
+  gapura: Measured;
+  db: Database;
+  /** The settings of the process. */
+  env: Record<string, string>;
+  people: string[];
+  /** A stored hash of everybody's password, so that the floor hashes with the same parameters. */
+  hash: string;
+  /** The version of the database. */
+  database: string;
+}
 
-/** Starts all of it with `count` people, each of a company and with a role. */
+/** Everything that one run needs. */
+export interface Bench extends Installation {
+  engine: Measured;
+  place: Place;
+  stop(): Promise<void>;
+}
+
+/** Starts all of it with `count` people. */
 export async function startBench(count: number): Promise<Bench> {
+  const place = await openPlace(['gapura']);
+  try {
+    const installation = await install(place, 'gapura', count);
+    const port = await findFreePort();
+    const engine = await place.start('engine-process.ts', {
+      port,
+      env: { NODE_ENV: 'production' },
+      argv: [String(port), ...[engine_clients, claims, apis].map((one) => JSON.stringify(one))],
+    });
+    return { ...installation, engine, place, stop: place.stop };
+  } catch (error) {
+    await place.stop();
+    throw error;
+  }
+}
+
+/** Fills a database and starts Gapura over it, with `count` people who are each of a company and have a role. */
+export async function install(place: Place, name: string, count: number): Promise<Installation> {
+  const port = await findFreePort();
+  const env = settingsFor(port, place.postgres.url(name));
+  const db = openDatabase(place.postgres.url(name), {
+    max: 4,
+    application_name: 'bench',
+    // An index over millions of rows takes minutes.
+    silence_ms: 0,
+  });
+  place.undo(() => db.destroy());
+  const people = Array.from({ length: count }, (_, at) => `orang${at}`);
+  const filled = await fill(db, env, people);
+  const gapura = await place.start('gapura-process.ts', { port, env });
+  return { gapura, db, env, people, ...filled };
+}
+
+/** The settings of a Gapura that listens on a port of this machine. */
+export function settingsFor(port: number, database_url: string): Record<string, string> {
+  return {
+    NODE_ENV: 'production',
+    GAPURA_URL: `http://127.0.0.1:${port}`,
+    GAPURA_LISTEN_PORT: String(port),
+    // Each visitor comes from an address of its own, as behind a real proxy.
+    GAPURA_TRUSTED_PROXIES: '127.0.0.1/32',
+    DATABASE_URL: database_url,
+    GAPURA_SECRETS: 'bench-secret-of-thirty-two-characters-or-more',
+    GAPURA_SMTP_URL: 'smtp://127.0.0.1:1',
+    GAPURA_MAIL_FROM: 'Gapura <noreply@gapura.example>',
+  };
+}
+
+/** Starts the database server in a folder of its own, with `settings` of PostgreSQL where they are not its usual ones. */
+export async function openPlace(databases: string[], settings: Record<string, string> = {}): Promise<Place> {
   // A run that was killed is cleaned up by the next `npm test`, which knows this prefix.
   const folder = await mkdtemp(join(tmpdir(), `gapura-test-${process.pid}-`));
-  const undo: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
+  const steps: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
   const undoAll = async () => {
-    for (const step of undo.reverse()) await step();
+    for (const step of steps.reverse()) await step();
   };
   let stopped: Promise<void> | undefined;
   // Whoever asks a second time waits for the first.
@@ -74,107 +116,57 @@ export async function startBench(count: number): Promise<Bench> {
     stopped ??= undoAll();
     return stopped;
   };
+  open_places.add(stop);
+  steps.unshift(async () => open_places.delete(stop));
   try {
     await chmod(folder, 0o755);
-    const postgres = await startPostgres({ folder, user: 'gapura', password: 'gapura', databases: ['gapura'] });
-    undo.push(() => postgres.stop());
-    const port = await findFreePort();
-    const env = {
-      NODE_ENV: 'production',
-      GAPURA_URL: `http://127.0.0.1:${port}`,
-      GAPURA_LISTEN_PORT: String(port),
-      // Each visitor comes from an address of its own, as behind a real proxy.
-      GAPURA_TRUSTED_PROXIES: '127.0.0.1/32',
-      DATABASE_URL: postgres.url('gapura'),
-      GAPURA_SECRETS: secret,
-      GAPURA_SMTP_URL: 'smtp://127.0.0.1:1',
-      GAPURA_MAIL_FROM: 'Gapura <noreply@gapura.example>',
-    };
-    const db = openDatabase(env.DATABASE_URL, { max: 4, application_name: 'bench' });
-    undo.push(() => db.destroy());
-    const people = Array.from({ length: count }, (_, at) => `orang${at}`);
-    const filled = await fill(db, env, people);
+    const open = () => startPostgres({ folder, user: 'gapura', password: 'gapura', databases });
+    let postgres = await open();
+    steps.push(() => postgres.stop());
+    if (Object.keys(settings).length > 0) {
+      await changeSettings(postgres.url('postgres'), settings);
+      await postgres.stop();
+      postgres = await open();
+    }
     const log = join(folder, 'server.log');
-    const start = async (file: string, at: number, options: { env: Record<string, string>; argv?: string[] }) => {
-      const started = await startProcess(file, at, { ...options, log });
-      undo.push(started.end);
+    const undo = (step: () => Promise<unknown>) => void steps.push(step);
+    const start: Place['start'] = async (file, options) => {
+      const started = await startProcess(file, { ...options, log });
+      undo(started.end);
       return started.measured;
     };
-    const gapura = await start('gapura-process.ts', port, { env });
-    const engine_port = await findFreePort();
-    const { redirect_uri: _, ...of_client } = client;
-    const engine = await start('engine-process.ts', engine_port, {
-      env: { NODE_ENV: 'production' },
-      argv: [String(engine_port), JSON.stringify({ ...of_client, ...metadata }), JSON.stringify(claims)],
-    });
-    return { gapura, engine, client, people, password, ...filled, stop };
+    return { postgres, log, start, undo, stop };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-const organisation = {
-  name: 'PT Contoh Ukur',
-  npwp: '00.000.101.6-000.000',
-  nib: '0000000000101',
-  address: 'Jalan Contoh Raya Nomor 1',
-  city: 'Jakarta Pusat',
-};
+const open_places = new Set<() => Promise<void>>();
+let was_cut_short = false;
 
-/** What the bare engine tells of a person: the same fields, from memory. */
-const claims = {
-  name: 'Orang Contoh',
-  preferred_username: 'orang',
-  locale: 'id',
-  zoneinfo: 'Asia/Jakarta',
-  updated_at: 1_700_000_000,
-  mobile_number: '+6281200000101',
-  email: 'orang@contoh.example',
-  email_verified: true,
-  phone_number: '+6281200000101',
-  phone_number_verified: true,
-  address: { formatted: 'Jalan Melati Contoh Nomor 5', country: 'ID' },
-  organization: { ...organisation, id: '00000000-0000-0000-0000-000000000000', active: true },
-  role: [{ name: 'trader', level: 1 }],
-};
-
-async function fill(db: Database, env: Record<string, string>, people: string[]) {
-  await migrate(db);
-  const config = await openRootSecrets(db, readConfig(env));
-  await prepareJobs(config.database_url);
-  await seed(db, config);
-  const { id } = await saveOrganisation(db, organisation);
-  for (const [at, username] of people.entries()) {
-    const account = await createAccount(db, {
-      username,
-      password,
-      full_name: claims.name,
-      email: `${username}@contoh.example`,
-      email_verified: true,
-      mobile_number: `+62812${String(at).padStart(8, '0')}`,
-      mobile_number_verified: true,
-      address: 'Jalan Melati Contoh Nomor 5',
-    });
-    await addPerson(db, account.id, id);
-    await grantRole(db, account.id, 'trader', { organisation_id: id });
-  }
-  const store = openClients(db, config);
-  await saveClient(store, { id: client.client_id, first_party: true, metadata });
-  await addClientSecret(store, client.client_id, client.client_secret);
-  const { hash } = await db.selectFrom('passwords').select('hash').executeTakeFirstOrThrow();
-  return { hash, database: await readDurability(db) };
+/** Whether this run was asked to end before it was done; its servers end then. */
+export function isCutShort(): boolean {
+  return was_cut_short;
 }
 
-/** The version of the database, once it is sure that what it acknowledges is on the disk. */
-async function readDurability(db: Database): Promise<string> {
-  const { rows } = await sql<{ version: string; durable: boolean }>`
-    SELECT current_setting('server_version') AS version, current_setting('fsync')::boolean
-      AND current_setting('full_page_writes')::boolean AND current_setting('synchronous_commit') = 'on' AS durable`.execute(
-    db,
-  );
-  if (!rows[0]?.durable) throw new Error('the database acknowledges what it has not written: no figure would count');
-  return rows[0].version;
+/** Ends what is running when the run is cut short. */
+export function endOnSignal(): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => {
+      was_cut_short = true;
+      for (const stop of open_places) void stop();
+    });
+}
+
+async function changeSettings(url: string, settings: Record<string, string>): Promise<void> {
+  const db = openDatabase(url, { max: 1 });
+  try {
+    for (const [name, value] of Object.entries(settings))
+      await sql`ALTER SYSTEM SET ${sql.id(name)} = ${sql.lit(value)}`.execute(db);
+  } finally {
+    await db.destroy();
+  }
 }
 
 const running = new Set<ChildProcess>();
@@ -184,23 +176,29 @@ process.once('exit', () => {
 
 interface ProcessOptions {
   env: Record<string, string>;
+  port: number;
   argv?: string[];
-  /** The file that takes its log lines, for a terminal or a pipe to the driver would cost what they cost. */
   log: string;
 }
 
-async function startProcess(file: string, port: number, { env, argv = [], log }: ProcessOptions) {
+/** Starts a program that ends with this process at the latest; its words go to the log. */
+export function startProgram(file: URL, { env, argv = [], log }: Omit<ProcessOptions, 'port'>, talks = false) {
   const out = openSync(log, 'a');
-  const child = spawn(process.execPath, [fileURLToPath(new URL(file, import.meta.url)), ...argv], {
+  const child = spawn(process.execPath, [fileURLToPath(file), ...argv], {
     env,
-    stdio: ['ignore', out, out, 'ipc'],
+    stdio: ['ignore', out, out, ...(talks ? (['ipc'] as const) : [])],
   });
   closeSync(out);
   running.add(child);
   const gone = once(child, 'exit').then(() => running.delete(child));
+  return { child, gone };
+}
+
+async function startProcess(file: string, { port, ...options }: ProcessOptions) {
+  const { child, gone } = startProgram(new URL(file, import.meta.url), options, true);
   const hear = async () => {
     const heard = await Promise.race([once(child, 'message'), gone.then(() => undefined)]);
-    if (!heard) throw new Error(`${file} ended:\n${readFileSync(log, 'utf8').slice(-2000)}`);
+    if (!heard) throw new Error(`${file} ended:\n${readFileSync(options.log, 'utf8').slice(-2000)}`);
     const [message] = heard as [{ answer?: unknown; error?: string }];
     if (message.error) throw new Error(`${file}: ${message.error}`);
     return message.answer;

@@ -494,7 +494,10 @@ describe('metadata', () => {
   test('that is more than anybody needs is not read', async () => {
     const { token } = await issue();
     const body = { ...metadata, x: 'x'.repeat(60_000) };
-    expect(await ask('POST', path, { token, body })).toMatchObject({ status: 413, body: { status: 413 } });
+    expect(await ask('POST', path, { token, body })).toMatchObject({
+      status: 400,
+      body: { error: expect.stringMatching(/^invalid_/) },
+    });
     expect(await ask('POST', path, { token, body: metadata })).toMatchObject({ status: 201 });
   });
 

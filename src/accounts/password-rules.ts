@@ -104,7 +104,8 @@ export async function checkNewPassword(db: Database, asked: NewPassword): Promis
     ...(isName(password, names) ? ['name'] : []),
     ...(isCommon(password) ? ['common'] : []),
   ];
-  if (broken.length === 0 && judgePassword(password, names) < policy('password.strength')) broken.push('common');
+  if (broken.length === 0 && (await judgePassword(password, names)) < policy('password.strength'))
+    broken.push('common');
   if (broken.length === 0 && asked.account_id !== null && (await wasUsed(db, asked.account_id, password)))
     broken.push('used');
   return broken.map((rule) => `errors.password.${rule}`);

@@ -91,6 +91,8 @@ export async function install(place: Place, name: string, count: number): Promis
 export function settingsFor(port: number, database_url: string): Record<string, string> {
   return {
     NODE_ENV: 'production',
+    // As docker/Dockerfile has it.
+    MALLOC_ARENA_MAX: '1',
     GAPURA_URL: `http://127.0.0.1:${port}`,
     GAPURA_LISTEN_PORT: String(port),
     // Each visitor comes from an address of its own, as behind a real proxy.

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CompiledQuery, Kysely, type Transaction as KyselyTransaction, PostgresDialect, sql } from 'kysely';
 import pg from 'pg';
-import { type Line, openLine, type Sent, sendBy } from './lines.ts';
+import { type Lane, type Lanes, type Line, openLine, type Sent, sendBy } from './lines.ts';
 import { openPool, type PoolLimits } from './pool.ts';
 import type { Tables } from './tables.ts';
 
@@ -17,14 +17,6 @@ export type Transaction = KyselyTransaction<Tables>;
 const migrations_folder = new URL('../db/migrations/', import.meta.url);
 const migration_lock = 5_731_001;
 
-/** Where a single statement goes; see `Lanes`. */
-export type Lane = 'read' | 'write' | 'relaxed';
-
-/** Ways to PostgreSQL for single statements that are prepared by name (statements.ts). */
-export interface Lanes {
-  send<Row>(lane: Lane, statement: Sent): Promise<{ rows: Row[]; count: number }>;
-}
-
 const limits = {
   connectionTimeoutMillis: 5_000,
   statement_timeout: 15_000,
@@ -34,6 +26,8 @@ const limits = {
   keepAliveInitialDelayMillis: 10_000,
 };
 
+/** How long a statement may wait for a lock where others stand behind it, in milliseconds. */
+const line_lock_timeout = 250;
 /**
  * Opens a pool. A statement ends after 15 s, a forgotten transaction after 30 s, waiting for a connection or a row after 5 s,
  * so that a slow database makes requests fail rather than pile up.
@@ -49,8 +43,8 @@ export function openDatabase(
   const connection = { connectionString: url, application_name, ...limits };
   const pool = openPool({ ...connection, max }, pool_limits);
   return new OpenDatabase(pool, {
-    read: openLine(connection),
-    relaxed: openLine(connection, 'SET synchronous_commit = off'),
+    read: openLine({ ...connection, lock_timeout: line_lock_timeout }),
+    relaxed: openLine({ ...connection, lock_timeout: line_lock_timeout }, 'SET synchronous_commit = off'),
   });
 }
 
@@ -70,8 +64,18 @@ class OpenDatabase extends Kysely<Tables> implements Lanes {
    * connection of the pool to itself: it waits for the disk, and may wait for a row.
    */
   async send<Row>(lane: Lane, statement: Sent): Promise<{ rows: Row[]; count: number }> {
-    const { rows, rowCount } = await (lane === 'write' ? this.#write(statement) : this.#lines[lane].query(statement));
+    const { rows, rowCount } = await (lane === 'write' ? this.#write(statement) : this.#sendInLine(lane, statement));
     return { rows: rows as Row[], count: rowCount ?? 0 };
+  }
+
+  async #sendInLine(lane: Exclude<Lane, 'write'>, statement: Sent): Promise<pg.QueryResult> {
+    try {
+      return await this.#lines[lane].query(statement);
+    } catch (error) {
+      // It waited for a lock (lock_not_available), and all behind it with it: it waits on in the pool.
+      if ((error as { code?: string }).code !== '55P03') throw error;
+      return this.#write(statement);
+    }
   }
 
   async #write(statement: Sent): Promise<pg.QueryResult> {

@@ -11,6 +11,14 @@ export interface Sent {
   values: unknown[];
 }
 
+/** Where a single statement goes; see `Lanes`. */
+export type Lane = 'read' | 'write' | 'relaxed';
+
+/** Ways to PostgreSQL for single statements that are prepared by name (statements.ts). */
+export interface Lanes {
+  send<Row>(lane: Lane, statement: Sent): Promise<{ rows: Row[]; count: number }>;
+}
+
 /** Such a connection; `end` waits for what is under way. */
 export interface Line {
   query(statement: Sent): Promise<pg.QueryResult>;
@@ -30,6 +38,7 @@ const most_waiting = 1000;
 export function openLine(connection: pg.ClientConfig, first?: string): Line {
   let opened: Promise<pg.Client> | undefined;
   let waiting = 0;
+  let is_ended = false;
 
   const open = () => {
     const client = new pg.Client({ ...connection, query_timeout: patience, pipeline: true } as pg.ClientConfig);
@@ -54,6 +63,7 @@ export function openLine(connection: pg.ClientConfig, first?: string): Line {
       if (waiting >= most_waiting) throw tooManyWait();
       waiting += 1;
       try {
+        if (is_ended) throw new Error('Connection terminated: the line is closed');
         opened ??= open();
         const client = await opened;
         gather(client);
@@ -63,6 +73,7 @@ export function openLine(connection: pg.ClientConfig, first?: string): Line {
       }
     },
     async end() {
+      is_ended = true;
       const client = await opened?.catch(() => undefined);
       opened = undefined;
       await client?.end();
@@ -84,9 +95,12 @@ function gather(client: pg.Client): void {
   });
 }
 
+/** The plan no longer fits its table, or was never made, since what came before it failed; nothing was done either way. */
+const without_plan = new Set(['0A000', '26000']);
+
 /**
  * Sends a prepared statement. A table that was changed under a plan (by a release that is being put in place of this one)
- * makes PostgreSQL refuse the plan, before anything is done: it is sent once more without one.
+ * makes PostgreSQL refuse the plan, before anything is done: it is sent once more without one, and planned anew the next time.
  */
 export async function sendBy(client: pg.Client | pg.PoolClient, { name, text, values }: Sent): Promise<pg.QueryResult> {
   const send = (plan: string | undefined) =>
@@ -103,7 +117,22 @@ export async function sendBy(client: pg.Client | pg.PoolClient, { name, text, va
   try {
     return await send(name);
   } catch (error) {
-    if ((error as { code?: string }).code !== '0A000') throw error;
+    if (!without_plan.has(String((error as { code?: unknown }).code))) throw error;
+    forgetPlan(client, name);
     return send(undefined);
   }
+}
+
+function forgetPlan(client: pg.Client | pg.PoolClient, name: string): void {
+  const { parsedStatements, submittedNamedStatements } = (client as unknown as { connection: Plans }).connection;
+  if (!(name in parsedStatements)) return;
+  delete parsedStatements[name];
+  delete submittedNamedStatements[name];
+  // Another may have been first; then there is none of that name.
+  client.query(`DEALLOCATE ${pg.escapeIdentifier(name)}`).catch(() => undefined);
+}
+
+interface Plans {
+  parsedStatements: Record<string, string>;
+  submittedNamedStatements: Record<string, string>;
 }

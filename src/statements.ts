@@ -9,7 +9,8 @@ import {
   PostgresQueryCompiler,
   type RawBuilder,
 } from 'kysely';
-import { type Database, type Lane, lanesOf } from './database.ts';
+import { type Database, lanesOf } from './database.ts';
+import type { Lane } from './lines.ts';
 import type { Tables } from './tables.ts';
 
 /** What a statement gave: its rows, and how many it wrote or read. */

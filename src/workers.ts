@@ -128,6 +128,8 @@ export async function runCrew(
 }
 
 function startWorker(args: string[]): Worker {
+  // Each takes its connections from the system. Handed over by this process, one would hang for ever whose worker dies just then.
+  cluster.schedulingPolicy = cluster.SCHED_NONE;
   cluster.setupPrimary({ args });
   // With one arena glibc gives the memory of a password's hash back; with many it keeps some 80 MB in each process.
   return cluster.fork({ MALLOC_ARENA_MAX: '1' });

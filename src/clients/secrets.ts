@@ -140,14 +140,14 @@ export function isClientSecret(store: Pick<ClientStore, 'hash_keys'>, hashes: un
 export async function noteSecretUse({ db }: Pick<ClientStore, 'db'>, secret: SecretHash): Promise<void> {
   const { id, last_used_at } = secret;
   if (last_used_at !== null && nowSeconds() - last_used_at < noted_every) return;
-  // The client it belongs to is kept, and asks again at its next use.
-  secret.last_used_at = nowSeconds();
   await db
     .updateTable('client_secrets')
     .set({ last_used_at: sql`gapura_now()` })
     .where('id', '=', id)
     .where(sql<boolean>`coalesce(last_used_at < gapura_now() - make_interval(secs => ${noted_every / 2}), true)`)
     .execute();
+  // The client it belongs to is kept, and asks again at its next use.
+  secret.last_used_at = nowSeconds();
 }
 
 /** With which of these secrets an assertion was signed (HS256; RFC 7523 section 3); the engine has verified that one fits. */

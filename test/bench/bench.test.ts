@@ -36,7 +36,7 @@ describe('a short run', () => {
       requests: 80,
     };
     found = await takeFigures(bench, scale, 'openid profile email organization role');
-  });
+  }, 240_000);
   afterAll(() => bench?.stop());
 
   test('has a finite figure in every row, and says what to think of it', () => {

@@ -32,22 +32,18 @@ export function keepClients(provider: Provider, store: RecordStore): void {
     if (typeof id !== 'string' || id === '') return undefined;
     await readAlong(store);
     const version = await versionOfClients(store.db);
-    if (isNewer(version, kept_version)) {
+    // Also where it went back: by a request that began before the last change, or since the database was restored.
+    if (version !== kept_version) {
       kept.clear();
       kept_version = version;
     }
-    const known = version === kept_version ? kept.get(id) : undefined;
+    const known = kept.get(id);
     if (known && nowSeconds() < known.until) return known.client;
     const client = (await find(id)) as Client | undefined;
     // Read after its number was: what changed in between is found again with the next number.
     if (client && version === kept_version) keep(kept, id, client);
     return client;
   };
-}
-
-/** A request that began before the last change must not bring back what was kept before it. */
-function isNewer(version: string, than: string | undefined): boolean {
-  return than === undefined || BigInt(version) > BigInt(than);
 }
 
 function keep(kept: Map<string, Kept>, id: string, client: Client): void {

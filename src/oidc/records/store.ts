@@ -11,8 +11,8 @@ import type { RequestOfEngine } from '../internals.ts';
 import { findRecord } from './one-read.ts';
 import { forgetCookie, spent, writable } from './records.ts';
 import { reusedFamily } from './refresh.ts';
-import { spendLater, spendNow, takeSpending } from './spend-later.ts';
-import { deleteRecord, endGrants, endTokens, exchange, finishInteraction, writeRecord } from './write.ts';
+import { spendLater, spendNow, writeLater } from './spend-later.ts';
+import { deleteRecord, endGrants, endTokens, finishInteraction, writeRecord } from './write.ts';
 
 /** What the records need: the database, the key that hashes their ids, and the engine's request in progress. */
 export interface RecordStore {
@@ -70,11 +70,7 @@ export function recordAdapter(
         payload: writable(kept),
         seconds: ttl as number,
       };
-      const spending = takeSpending();
-      const { count } = spending
-        ? await exchange(spending.model)(db, { ...row, spent_hash: spending.id_hash })
-        : await writeRecord(model)(db, row);
-      if (count !== 1) throw spent(spending?.model ?? model);
+      if (!writeLater(row) && !(await writeRecord(db, row))) throw spent(model);
     },
 
     find: (id) => findRecord(db, model, id, hash(id)),

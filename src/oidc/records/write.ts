@@ -2,9 +2,10 @@
 
 import { type RawBuilder, sql, type UpdateObject } from 'kysely';
 import { keyedDigest } from '../../crypto.ts';
-import type { Database, Lane, Transaction } from '../../database.ts';
+import type { Database, Transaction } from '../../database.ts';
+import type { Lane } from '../../lines.ts';
 import { policy } from '../../policy/policy.ts';
-import { prepare } from '../../statements.ts';
+import { prepare, type Statement } from '../../statements.ts';
 import type { Tables } from '../../tables.ts';
 import { expiry, spent } from './records.ts';
 import { may_renew } from './refresh.ts';
@@ -14,7 +15,7 @@ import type { RecordStore } from './store.ts';
 type Keyed = Pick<RecordStore, 'db' | 'id_key'>;
 
 /** A record's columns; it lives for `seconds`. */
-interface Written {
+export interface Written {
   id_hash: Buffer;
   model: string;
   account_id: string | null;
@@ -26,20 +27,31 @@ interface Written {
   seconds: number;
 }
 
-type ValueOf<Values> = <Key extends keyof Values>(key: Key) => Values[Key];
+type ValueOf = (key: string) => unknown;
 
-const insert = (value: ValueOf<Written>, from = sql``) => sql`
+/** The columns of a record, the `at`th of a statement. */
+const row = (value: ValueOf, at = 0) => {
+  const of = (key: keyof Written) => value(`${key}${at}`);
+  return sql`SELECT ${of('id_hash')}::bytea, ${of('model')}::text, ${of('account_id')}::uuid, ${of('client_id')}::text,
+    ${of('grant_id')}::text, ${of('user_code_hash')}::bytea, ${of('generation')}::int, ${of('payload')}::jsonb,
+    ${expiry(of('seconds') as number)}`;
+};
+
+const insert = (rows: RawBuilder<unknown>) => sql`
   INSERT INTO oidc_records
     (id_hash, model, account_id, client_id, grant_id, user_code_hash, generation, payload, expires_at)
-  SELECT ${value('id_hash')}::bytea, ${value('model')}::text, ${value('account_id')}::uuid, ${value('client_id')}::text,
-    ${value('grant_id')}::text, ${value('user_code_hash')}::bytea, ${value('generation')}::int, ${value('payload')}::jsonb,
-    ${expiry(value('seconds'))} ${from}
+  ${rows}
   ON CONFLICT (id_hash) DO UPDATE SET account_id = excluded.account_id, client_id = excluded.client_id,
     grant_id = excluded.grant_id, user_code_hash = excluded.user_code_hash, generation = excluded.generation,
     payload = excluded.payload, expires_at = excluded.expires_at
   WHERE oidc_records.consumed_at IS NULL`;
 
-const writer = (name: string, lane: Lane) => prepare<Written>(name, lane, (_db, value) => insert(value));
+type Values = Record<string, unknown>;
+
+const valuesOf = (records: Written[]): Values =>
+  Object.fromEntries(records.flatMap((record, at) => Object.entries(record).map(([key, one]) => [`${key}${at}`, one])));
+
+const writer = (name: string, lane: Lane) => prepare<Values>(name, lane, (_db, value) => insert(row(value)));
 
 const write = writer('write record', 'write');
 const writeRelaxed = writer('write record, relaxed', 'relaxed');
@@ -60,25 +72,40 @@ export const consumeRecord = consumer('consume record', unspent);
 /** The same for a refresh token, which its client may use again for a moment. */
 export const consumeRefreshToken = consumer('consume refresh token', may_renew);
 
-const exchanger = (name: string, may: RawBuilder<boolean>) =>
-  prepare<Written & { spent_hash: Buffer }>(
-    name,
-    'write',
-    (_db, value) =>
-      sql`WITH spent AS (${spend(value('spent_hash'), may)} RETURNING 1) ${insert(value, sql`FROM spent`)}`,
-  );
+const statements = new Map<string, Statement<Values, unknown>>();
 
-const exchangeCode = exchanger('exchange code', unspent);
-const exchangeRefreshToken = exchanger('exchange refresh token', may_renew);
-
-/** Writes a record of this model, over one of the same id that nobody has spent; counts none where somebody has. */
-export function writeRecord(model: string) {
-  return is_loss_a_new_start.has(model) ? writeRelaxed : write;
+/** Writes the tokens of one answer, and spends what they were asked for with, or neither; false where that was spent before. */
+export async function writeTokens(
+  db: Database,
+  tokens: Written[],
+  spending?: { model: string; id_hash: Buffer },
+): Promise<boolean> {
+  const name = `${tokens.length} tokens for ${spending?.model ?? 'nothing'}`;
+  const known = statements.get(name);
+  const statement =
+    known ??
+    prepare<Values>(name, 'write', (_db, value) => {
+      if (!spending)
+        return insert(
+          sql.join(
+            tokens.map((_, at) => row(value, at)),
+            sql` UNION ALL `,
+          ),
+        );
+      const may = spending.model === 'RefreshToken' ? may_renew : unspent;
+      const rows = tokens.map((_, at) => sql`${row(value, at)} FROM spent`);
+      return sql`WITH spent AS (${spend(value('spent_hash') as Buffer, may)} RETURNING 1)
+        ${insert(sql.join(rows, sql` UNION ALL `))}`;
+    });
+  statements.set(name, statement);
+  const { count } = await statement(db, { ...valuesOf(tokens), spent_hash: spending?.id_hash });
+  return count === tokens.length;
 }
 
-/** Spends a record of this model and writes what it is spent for, in one statement; counts none where it was spent before. */
-export function exchange(model: string) {
-  return model === 'RefreshToken' ? exchangeRefreshToken : exchangeCode;
+/** Writes a record, over one of the same id that nobody has spent; false where somebody has. */
+export async function writeRecord(db: Database, record: Written): Promise<boolean> {
+  const { count } = await (is_loss_a_new_start.has(record.model) ? writeRelaxed : write)(db, valuesOf([record]));
+  return count === 1;
 }
 
 /** Changes a record that was neither spent nor is over, if it still is as `where` says (columns of `oidc_records`); false when not. */

@@ -42,12 +42,14 @@ export interface SessionRow {
   seconds_left: number;
   password_due: boolean;
   remembered: boolean;
+  /** As it was chosen; another than `remembered` once somebody may not be any more. */
+  was_remembered: boolean;
   unseen: number;
 }
 
 /** What is read of a row of `oidc_sessions AS r`. */
 export const session_columns = sql`r.uid, r.account_id, r.generation, r.payload, r.authorizations,
-  ${seconds_left} AS seconds_left, ${password_due} AS password_due, ${remembered} AS remembered,
+  ${seconds_left} AS seconds_left, ${password_due} AS password_due, ${remembered} AS remembered, r.remembered AS was_remembered,
   extract(epoch FROM gapura_now() - r.seen_at)::int AS unseen`;
 
 /** The session of a row. */
@@ -61,7 +63,8 @@ export function toSession(row: SessionRow): SessionPayload {
     authorizations: row.authorizations,
     exp: epochExpiry(row.seconds_left),
     stored: true,
-    opened: JSON.stringify(row.authorizations),
+    // Where other limits hold than before, they are written at the next use.
+    ...(row.remembered === row.was_remembered ? { opened: JSON.stringify(row.authorizations) } : {}),
     password_due: row.password_due,
     remembered: row.remembered,
     transient: !row.remembered,

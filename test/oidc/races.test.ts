@@ -43,6 +43,36 @@ afterAll(() => gapura.stop());
 const problems = (answers: StormAnswer[]) =>
   new Set(answers.filter(({ status }) => status !== 200).map(({ body }) => JSON.parse(body).error));
 
+test('a database that fails while tokens are written leaves what they were asked for with as it was', async () => {
+  const app = await openApp(gapura, 'gagal-tulis');
+  const { returned, checks } = await openAs(app, newHttpVisitor(gapura.url), 'tono');
+  const fail = (model: string) =>
+    sql`CREATE FUNCTION fail_writing() RETURNS trigger LANGUAGE plpgsql AS
+        $$BEGIN RAISE EXCEPTION 'gone' USING ERRCODE = '57P01'; END$$;
+      CREATE TRIGGER fail_writing BEFORE INSERT ON oidc_records FOR EACH ROW
+        WHEN (NEW.model = ${sql.lit(model)}) EXECUTE FUNCTION fail_writing()`.execute(gapura.db);
+  const mend = () => sql`DROP FUNCTION fail_writing CASCADE`.execute(gapura.db);
+  const ask = async (form: Record<string, string>) => {
+    const [answer] = await storm(1, () => app.ask(0, form));
+    return answer as StormAnswer;
+  };
+  for (const model of ['RefreshToken', 'AccessToken']) {
+    await fail(model);
+    const failed = await ask(codeForm(app, returned, checks));
+    expect([failed.status, JSON.parse(failed.body).error]).toEqual([503, 'temporarily_unavailable']);
+    await mend();
+  }
+  const given = await ask(codeForm(app, returned, checks));
+  expect(given.status).toBe(200);
+  const { refresh_token } = JSON.parse(given.body);
+  for (const model of ['RefreshToken', 'AccessToken']) {
+    await fail(model);
+    expect((await ask({ grant_type: 'refresh_token', refresh_token })).status).toBe(503);
+    await mend();
+  }
+  expect((await ask({ grant_type: 'refresh_token', refresh_token })).status).toBe(200);
+});
+
 describe('of 50 at once one wins', () => {
   test('with one authorization code; its reuse ends what the winner got', async () => {
     const app = await openApp(gapura, 'satu-kode');

@@ -42,43 +42,38 @@ export function openDatabase(
 ): Database {
   const connection = { connectionString: url, application_name, ...limits };
   const pool = openPool({ ...connection, max }, pool_limits);
+  const in_line = { ...connection, lock_timeout: line_lock_timeout };
   return new OpenDatabase(pool, {
-    read: openLine({ ...connection, lock_timeout: line_lock_timeout }),
-    relaxed: openLine({ ...connection, lock_timeout: line_lock_timeout }, 'SET synchronous_commit = off'),
+    read: openLine(in_line, 'nothing'),
+    relaxed: openLine(in_line, 'nothing'),
+    write: openLine(in_line, 'disk'),
   });
 }
 
 class OpenDatabase extends Kysely<Tables> implements Lanes {
   readonly #pool: pg.Pool;
-  readonly #lines: Record<Exclude<Lane, 'write'>, Line>;
+  readonly #lines: Record<Lane, Line>;
 
-  constructor(pool: pg.Pool, lines: Record<Exclude<Lane, 'write'>, Line>) {
+  constructor(pool: pg.Pool, lines: Record<Lane, Line>) {
     super({ dialect: new PostgresDialect({ pool }) });
     this.#pool = pool;
     this.#lines = lines;
   }
 
   /**
-   * Reads share one connection and do not wait for each other's answers; so do the writes whose loss in a crash of
-   * PostgreSQL only means that somebody starts again, which are not waited for on the disk. Every other write has a
-   * connection of the pool to itself: it waits for the disk, and may wait for a row.
+   * Single statements share a connection of their lane and do not wait for each other's answers: reads; writes whose loss in
+   * a crash of PostgreSQL only means that somebody starts again, which are not waited for on the disk; and all other writes,
+   * which are. One that met a lock waits on in the pool, and those behind it go on.
    */
   async send<Row>(lane: Lane, statement: Sent): Promise<{ rows: Row[]; count: number }> {
-    const { rows, rowCount } = await (lane === 'write' ? this.#write(statement) : this.#sendInLine(lane, statement));
+    const { rows, rowCount } = await this.#lines[lane].query(statement).catch((error) => {
+      if ((error as { code?: string }).code !== '55P03') throw error;
+      return this.#sendAlone(statement);
+    });
     return { rows: rows as Row[], count: rowCount ?? 0 };
   }
 
-  async #sendInLine(lane: Exclude<Lane, 'write'>, statement: Sent): Promise<pg.QueryResult> {
-    try {
-      return await this.#lines[lane].query(statement);
-    } catch (error) {
-      // It waited for a lock (lock_not_available), and all behind it with it: it waits on in the pool.
-      if ((error as { code?: string }).code !== '55P03') throw error;
-      return this.#write(statement);
-    }
-  }
-
-  async #write(statement: Sent): Promise<pg.QueryResult> {
+  async #sendAlone(statement: Sent): Promise<pg.QueryResult> {
     const client = await this.#pool.connect();
     try {
       const result = await sendBy(client, statement);

@@ -6,7 +6,8 @@ import { tooManyWait } from './pool.ts';
 
 /** A statement prepared under its name. */
 export interface Sent {
-  name: string;
+  /** Undefined: planned for this once. */
+  name: string | undefined;
   text: string;
   values: unknown[];
 }
@@ -25,6 +26,9 @@ export interface Line {
   end(): Promise<void>;
 }
 
+/** What the statements of a line wait for: `nothing` but their answer, or also until what they wrote is on the `disk`. */
+export type Wait = 'nothing' | 'disk';
+
 // A server that fell silent while the connection stands would keep all of them for ever.
 const patience = 20_000;
 /** More than ever wait while it answers; each of them is a request in memory. */
@@ -32,11 +36,11 @@ const most_waiting = 1000;
 
 /**
  * Opens a line with its first statement, and anew after the connection was lost. Each statement is a transaction of its own,
- * and so is its error. Whatever waits for a row or for the disk makes all behind it wait, so it does not belong here.
- * @param first what the connection itself is told before anything else
+ * and so is its error; no commit holds up the next one. Whatever waits for a row makes all behind it wait, so it does not
+ * belong here.
  */
-export function openLine(connection: pg.ClientConfig, first?: string): Line {
-  let opened: Promise<pg.Client> | undefined;
+export function openLine(connection: pg.ClientConfig, wait: Wait): Line {
+  let opened: Promise<{ client: pg.Client; send: Send }> | undefined;
   let waiting = 0;
   let is_ended = false;
 
@@ -44,8 +48,8 @@ export function openLine(connection: pg.ClientConfig, first?: string): Line {
     const client = new pg.Client({ ...connection, query_timeout: patience, pipeline: true } as pg.ClientConfig);
     const opening = (async () => {
       await client.connect();
-      if (first) await client.query(first);
-      return client;
+      await client.query(commit_later);
+      return { client, send: sendInBatches(client, wait) };
     })();
     const forget = () => {
       if (opened === opening) opened = undefined;
@@ -65,33 +69,91 @@ export function openLine(connection: pg.ClientConfig, first?: string): Line {
       try {
         if (is_ended) throw new Error('Connection terminated: the line is closed');
         opened ??= open();
-        const client = await opened;
-        gather(client);
-        return await sendBy(client, statement);
+        const { client, send } = await opened;
+        return await sendBy(client, statement, send);
       } finally {
         waiting -= 1;
       }
     },
     async end() {
       is_ended = true;
-      const client = await opened?.catch(() => undefined);
+      const last = await opened?.catch(() => undefined);
       opened = undefined;
-      await client?.end();
+      await last?.client.end();
     },
   };
 }
 
-const gathering = new WeakSet<pg.Client>();
+type Send = (statement: Sent) => Promise<pg.QueryResult>;
 
-/** Lets the statements of one turn of the event loop leave in one write: a write costs as much as a statement. */
-function gather(client: pg.Client): void {
-  if (gathering.has(client)) return;
-  gathering.add(client);
+/** A commit answers before it is on the disk; how commits are kept otherwise is noted for `kept_commit`. */
+const commit_later = `SELECT set_config('gapura.kept_commit', current_setting('synchronous_commit'), false),
+  set_config('synchronous_commit', 'off', false)`;
+
+/**
+ * A transaction of its own that commits as the server is set to: on the disk, and on the standby where commits wait for one.
+ * Whatever the connection wrote before it is kept with it, for it stands before it in the log.
+ */
+const kept_commit: Sent = {
+  name: 'kept commit',
+  text: `SELECT set_config('synchronous_commit', current_setting('gapura.kept_commit'), true),
+    pg_logical_emit_message(true, 'gapura', '')`,
+  values: [],
+};
+
+/**
+ * Lets the statements of one turn of the event loop leave together: to write to a socket costs as much as a statement. Where they
+ * wait for the disk, a commit at the end of the batch waits for all of them, and those that come meanwhile are the next batch.
+ */
+function sendInBatches(client: pg.Client, wait: Wait): Send {
   const { stream } = (client as unknown as { connection: { stream: Socket } }).connection;
-  stream.cork();
-  setImmediate(() => {
-    gathering.delete(client);
+  let unanswered = 0;
+  let held = 0;
+  let kept = Promise.withResolvers<unknown>();
+
+  const add = (statement: Sent) => {
+    held += 1;
+    const answer = submit(client, statement);
+    const end = () => {
+      unanswered -= 1;
+      if (unanswered === 0 && held > 0) setImmediate(leave);
+    };
+    answer.then(end, end);
+    return answer;
+  };
+  const leave = () => {
+    if (held === 0 || (wait === 'disk' && unanswered > 0)) return;
+    if (wait === 'disk') {
+      kept.resolve(add(kept_commit));
+      kept = Promise.withResolvers();
+    }
+    unanswered += held;
+    held = 0;
     stream.uncork();
+  };
+
+  return async (statement) => {
+    if (held === 0) {
+      stream.cork();
+      setImmediate(leave);
+    }
+    const answer = add(statement);
+    if (wait === 'nothing') return answer;
+    const [result] = await Promise.all([answer, kept.promise]);
+    return result;
+  };
+}
+
+function submit(client: pg.Client | pg.PoolClient, { name, text, values }: Sent): Promise<pg.QueryResult> {
+  return new Promise((resolve, reject) => {
+    // As an object of pg's own, or pg copies what it is given, property by property.
+    const query = new pg.Query(text, values) as unknown as {
+      name: string | undefined;
+      callback: (error: Error | null, result: pg.QueryResult) => void;
+    };
+    query.name = name;
+    query.callback = (error, result) => (error ? reject(error) : resolve(result));
+    client.query(query as unknown as pg.Submittable);
   });
 }
 
@@ -102,24 +164,17 @@ const without_plan = new Set(['0A000', '26000']);
  * Sends a prepared statement. A table that was changed under a plan (by a release that is being put in place of this one)
  * makes PostgreSQL refuse the plan, before anything is done: it is sent once more without one, and planned anew the next time.
  */
-export async function sendBy(client: pg.Client | pg.PoolClient, { name, text, values }: Sent): Promise<pg.QueryResult> {
-  const send = (plan: string | undefined) =>
-    new Promise<pg.QueryResult>((resolve, reject) => {
-      // As an object of pg's own, or pg copies what it is given, property by property.
-      const query = new pg.Query(text, values) as unknown as {
-        name: string | undefined;
-        callback: (error: Error | null, result: pg.QueryResult) => void;
-      };
-      query.name = plan;
-      query.callback = (error, result) => (error ? reject(error) : resolve(result));
-      client.query(query as unknown as pg.Submittable);
-    });
+export async function sendBy(
+  client: pg.Client | pg.PoolClient,
+  statement: Sent,
+  send: Send = (one) => submit(client, one),
+): Promise<pg.QueryResult> {
   try {
-    return await send(name);
+    return await send(statement);
   } catch (error) {
-    if (!without_plan.has(String((error as { code?: unknown }).code))) throw error;
-    forgetPlan(client, name);
-    return send(undefined);
+    if (!statement.name || !without_plan.has(String((error as { code?: unknown }).code))) throw error;
+    forgetPlan(client, statement.name);
+    return send({ ...statement, name: undefined });
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
-import { type Database, inTransaction } from '../src/database.ts';
+import { type Database, inTransaction, openDatabase } from '../src/database.ts';
 import { prepare } from '../src/statements.ts';
 import { createTestDatabase, type TestDatabase } from './support/postgres.ts';
 
@@ -99,18 +99,79 @@ test('a value that was written into a statement is found out at once', async () 
   await expect(odd(db, {})).rejects.toThrow('made once');
 });
 
-describe('what a crash may take along', () => {
-  test('is not waited for on the disk; all else is', async () => {
-    const setting = (lane: 'read' | 'write' | 'relaxed') =>
-      prepare<object, { setting: string }>(
+describe('on a server whose commits wait for the disk', () => {
+  let durable: Database;
+
+  beforeAll(() => {
+    const url = new URL(database.url);
+    url.searchParams.set('options', '-c synchronous_commit=on');
+    durable = openDatabase(url.href, { max: 4 });
+  });
+
+  afterAll(() => durable?.destroy());
+
+  /** Writes under a name, and says how far the log was then, before the commit. */
+  const addAndLook = (lane: 'write' | 'relaxed') =>
+    prepare<{ name: string }, { end: string }>(
+      `add and look, ${lane}`,
+      lane,
+      (_db, value) => sql`INSERT INTO gates (open, name) VALUES (true, ${value('name')})
+        RETURNING pg_current_wal_insert_lsn()::text AS end`,
+    );
+  const addKept = addAndLook('write');
+  const isOnDisk = async (ends: (string | undefined)[]) => {
+    const { rows } = await sql<{ is_flushed: boolean }>`
+      SELECT bool_and(pg_current_wal_flush_lsn() > one::pg_lsn) AS is_flushed FROM unnest(${ends}::text[]) one`.execute(
+      durable,
+    );
+    return rows[0]?.is_flushed;
+  };
+
+  test('a write that was answered is there, alone and in a crowd', async () => {
+    for (let turn = 0; turn < 10; turn++) {
+      const alone = await addKept(durable, { name: `lone ${turn}` });
+      expect(await isOnDisk([alone.rows[0]?.end])).toBe(true);
+      const crowd = Array.from({ length: 8 }, (_, at) => addKept(durable, { name: `crowd ${turn} ${at}` }));
+      const answers = await Promise.all(crowd);
+      expect(await isOnDisk(answers.map(({ rows }) => rows[0]?.end))).toBe(true);
+    }
+  });
+
+  test('an error in a crowd is one writer’s own, and the others’ writes stand', async () => {
+    await addKept(durable, { name: 'taken' });
+    const names = ['first', 'taken', 'second'];
+    const [first, taken, second] = await Promise.allSettled(names.map((name) => addKept(durable, { name })));
+    expect(taken).toMatchObject({ status: 'rejected', reason: { code: '23505' } });
+    expect([first?.status, second?.status]).toEqual(['fulfilled', 'fulfilled']);
+    expect((await find(durable, { name: 'second' })).rows).toHaveLength(1);
+  });
+
+  test('a writer that meets a lock waits for itself; the others go on', async () => {
+    await addKept(durable, { name: 'locked' });
+    let isAsked = false;
+    const both = inTransaction(db, async (tx) => {
+      await sql`SELECT FROM gates WHERE name = 'locked' FOR UPDATE`.execute(tx);
+      const closing = close(durable, { name: 'locked' }).finally(() => {
+        isAsked = true;
+      });
+      // Behind it in the same line.
+      await addKept(durable, { name: 'behind' });
+      expect(isAsked).toBe(false);
+      return { closing };
+    });
+    expect((await (await both).closing).count).toBe(1);
+  });
+
+  test('only what a crash may take along is not waited for', async () => {
+    const setting = (lane: 'read' | 'relaxed') =>
+      prepare<object, { kept: string; now: string }>(
         `setting ${lane}`,
         lane,
-        () => sql`SELECT setting FROM pg_settings WHERE name = 'synchronous_commit'`,
-      )(db, {});
-    const { rows } = await sql<{ setting: string }>`SHOW synchronous_commit`.execute(db);
-    expect((await setting('relaxed')).rows[0]?.setting).toBe('off');
-    expect((await setting('write')).rows[0]?.setting).toBe(
-      (rows[0] as { synchronous_commit?: string }).synchronous_commit,
-    );
+        () => sql`SELECT current_setting('gapura.kept_commit') AS kept, current_setting('synchronous_commit') AS now`,
+      )(durable, {});
+    for (const lane of ['read', 'relaxed'] as const)
+      expect((await setting(lane)).rows).toEqual([{ kept: 'on', now: 'off' }]);
+    const { rows } = await sql<{ now: string }>`SELECT current_setting('synchronous_commit') AS now`.execute(durable);
+    expect(rows).toEqual([{ now: 'on' }]);
   });
 });

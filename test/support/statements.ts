@@ -4,8 +4,8 @@ import { jest } from '@jest/globals';
 import pg from 'pg';
 
 /**
- * The SQL that this process sends while `work` runs, by whichever connection; the values are left out, and so are the
- * statements of the job queue and of the watch for changes, which come by themselves.
+ * The SQL that this process sends while `work` runs, by whichever connection; the values are left out, and so is what comes by
+ * itself: the job queue, the watch for changes, and the commits that several writes share.
  */
 export async function listStatements(work: () => Promise<unknown>): Promise<string[]> {
   const texts: string[] = [];
@@ -16,7 +16,7 @@ export async function listStatements(work: () => Promise<unknown>): Promise<stri
   ) {
     const [first] = args as [string | { text: string }];
     const text = typeof first === 'string' ? first : first.text;
-    if (!/pgboss|\bjobs\.|\btopics\b|^LISTEN/.test(text)) texts.push(text);
+    if (!/pgboss|\bjobs\.|\btopics\b|kept_commit|^LISTEN/.test(text)) texts.push(text);
     return Reflect.apply(query, this, args);
   } as typeof query);
   try {

@@ -733,6 +733,7 @@ CREATE TABLE resource_grants (
   CONSTRAINT resource_grants_resource_server_id_fkey FOREIGN KEY (resource_server_id) REFERENCES resource_servers(id) ON DELETE CASCADE,
   CONSTRAINT resource_grants_check CHECK ((for_itself OR for_people))
 );
+CREATE CONSTRAINT TRIGGER resource_grants_changed AFTER INSERT OR DELETE OR UPDATE ON resource_grants DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION note_change('clients');
 CREATE INDEX resource_grants_client ON public.resource_grants USING btree (client_id);
 
 CREATE TABLE resource_servers (
@@ -761,6 +762,7 @@ END))),
   CONSTRAINT resource_servers_signing_alg_check CHECK ((signing_alg = ANY (ARRAY['ES256'::text, 'PS256'::text, 'EdDSA'::text, 'RS256'::text]))),
   CONSTRAINT resource_servers_token_format_check CHECK ((token_format = ANY (ARRAY['jwt'::text, 'opaque'::text])))
 );
+CREATE CONSTRAINT TRIGGER resource_servers_changed AFTER INSERT OR DELETE OR UPDATE ON resource_servers DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION note_change('clients');
 CREATE INDEX resource_servers_client ON public.resource_servers USING btree (client_id);
 CREATE INDEX resource_servers_name ON public.resource_servers USING btree (lower(name), id);
 CREATE TRIGGER resource_servers_version BEFORE UPDATE ON resource_servers FOR EACH ROW WHEN (old.* IS DISTINCT FROM new.*) EXECUTE FUNCTION bump_version();
@@ -840,6 +842,7 @@ CREATE TABLE token_exchanges (
   CONSTRAINT token_exchanges_target_id_fkey FOREIGN KEY (target_id) REFERENCES resource_servers(id) ON DELETE CASCADE,
   CONSTRAINT token_exchanges_check CHECK ((source_id <> target_id))
 );
+CREATE CONSTRAINT TRIGGER token_exchanges_changed AFTER INSERT OR DELETE OR UPDATE ON token_exchanges DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION note_change('clients');
 CREATE INDEX token_exchanges_target ON public.token_exchanges USING btree (target_id);
 
 CREATE TABLE topics (

@@ -8,6 +8,8 @@ import { canonicalise } from './identifiers.ts';
 
 export type Account = Selectable<Accounts>;
 
+export type AccountWithName = Account & { username: string };
+
 /** An account as a sign-in needs it: its password's hash, its user name, and why it is closed, if it is. */
 export interface AccountForSignIn {
   id: string;
@@ -75,19 +77,23 @@ function lockKinds(eb: ExpressionBuilder<Tables & { a: Accounts }, 'a'>) {
 }
 
 /** An account with its user name. */
-export async function findAccount(db: Database, id: string): Promise<(Account & { username: string }) | undefined> {
+export async function findAccount(db: Database, id: string): Promise<AccountWithName | undefined> {
   return (await readAccount(db, { id })).rows[0];
 }
 
-const readAccount = prepare<{ id: string }, Account & { username: string }>('account', 'read', (db, value) =>
-  db
+/** Accounts (alias `a`) with their user names. */
+export function selectAccount(db: Database) {
+  return db
     .selectFrom('accounts as a')
     .leftJoin('account_identifiers as i', (join) =>
       join.onRef('i.account_id', '=', 'a.id').on('i.kind', '=', sql.lit('username')),
     )
     .selectAll('a')
-    .select(sql<string>`coalesce(i.value, a.full_name)`.as('username'))
-    .where('a.id', '=', value('id')),
+    .select(sql<string>`coalesce(i.value, a.full_name)`.as('username'));
+}
+
+const readAccount = prepare<{ id: string }, AccountWithName>('account', 'read', (db, value) =>
+  selectAccount(db).where('a.id', '=', value('id')),
 );
 
 export async function insertAccount(

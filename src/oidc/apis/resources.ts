@@ -4,9 +4,10 @@ import { errors, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Config } from '../../config.ts';
 import { deriveKeys, open, seal } from '../../crypto.ts';
 import type { Database } from '../../database.ts';
-import { findTarget, servesToken, type TokenTarget } from '../../resource-servers/grants.ts';
+import { type AddressedToken, findTarget, servesToken, type TokenTarget } from '../../resource-servers/grants.ts';
 import { isReserved } from '../../resource-servers/resource-server.ts';
 import type { Client } from '../clients/clients.ts';
+import { Kept } from '../clients/kept.ts';
 
 const longest_identifier = 300;
 
@@ -21,12 +22,15 @@ const passed_on = new WeakMap<object, Record<string, unknown>>();
  * narrowed meanwhile does not come out of a code or a refresh token.
  */
 export function findResource(db: Database) {
+  const kept = new Kept<TokenTarget>();
   return async (ctx: KoaContextWithOIDC, identifier: string, client: Client) => {
     // PostgreSQL keeps no NUL in text; no API has one in its name.
     if (identifier.length > longest_identifier || identifier.includes('\0')) throw new errors.InvalidTarget();
     const is_own = ctx.oidc.route === 'token' && ctx.oidc.params?.grant_type === 'client_credentials';
     const purpose = is_own ? 'for_itself' : 'for_people';
-    const target = await findTarget(db, identifier, { client_id: client.clientId, purpose });
+    const { clientId: client_id } = client;
+    const find = () => findTarget(db, identifier, { client_id, purpose });
+    const target = await kept.get(db, JSON.stringify([identifier, client_id, purpose]), find);
     if (!target) throw new errors.InvalidTarget();
     const described = describeTarget(ctx, target);
     // Less than was asked for is told; nothing of it, the engine would give without a word (RFC 6749 section 5.1).
@@ -155,6 +159,9 @@ export function actorOf(extra: unknown): string | undefined {
  * its API. Who cannot prove to be that client learns nothing.
  */
 export function mayIntrospect(db: Database) {
+  const kept = new Kept<true>();
+  const isServed = (asker: string, token: AddressedToken) =>
+    kept.get(db, JSON.stringify([asker, token]), async () => (await servesToken(db, asker, token)) || undefined);
   return async (ctx: KoaContextWithOIDC, client: Client, token: object): Promise<boolean> => {
     const { kind, aud, clientId, extra } = token as Issued & { extra?: unknown };
     if (kind === 'RefreshToken' || typeof aud !== 'string' || clientId === undefined)
@@ -162,8 +169,7 @@ export function mayIntrospect(db: Database) {
     const actor = actorOf(extra);
     const is_own = clientId === client.clientId && actor === undefined;
     if (!is_own && client.clientAuthMethod === 'none') return false;
-    if (!is_own && !(await servesToken(db, client.clientId, { audience: aud, client_id: clientId, actor })))
-      return false;
+    if (!is_own && !(await isServed(client.clientId, { audience: aud, client_id: clientId, actor }))) return false;
     if (actor !== undefined) nameActor(ctx, actor);
     return true;
   };

@@ -1,9 +1,11 @@
 /** A person as the engine asks for them: who, and which claims this request and this client come to. */
 
 import type { Configuration, KoaContextWithOIDC } from 'oidc-provider';
+import { findAccount } from '../../accounts/store.ts';
 import type { Database } from '../../database.ts';
 import type { Client } from '../clients/clients.ts';
 import { directorateOf } from '../records/grant.ts';
+import { takePerson } from '../records/one-read.ts';
 import { claimsByScope, collectClaims, insw_claim, listBrought, mayAskFor } from './claims.ts';
 import { nameBySector } from './pairwise.ts';
 
@@ -30,6 +32,7 @@ export function findPerson(db: Database): NonNullable<Configuration['findAccount
         subject: async () =>
           client?.subjectType === 'pairwise' ? nameBySector(db)(ctx, account_id, client as Client) : account_id,
         directorate: directorateOf(ctx),
+        findAccount: async () => (await takePerson(account_id)) ?? findAccount(db, account_id),
       });
       // A claim that is wanted only if it has a certain value is not told where it has another (5.5.1), and is no error.
       for (const claim of by_name) {

@@ -1,6 +1,6 @@
 /** What a relying application is told of a person: by scope or by name, and of an agency's own only to that agency (DESIGN 5). */
 
-import { type Account, findAccount } from '../../accounts/store.ts';
+import type { AccountWithName } from '../../accounts/store.ts';
 import { findApplicationOfClient } from '../../applications/application.ts';
 import type { Database } from '../../database.ts';
 import { findServingLink } from '../../links/store.ts';
@@ -80,11 +80,12 @@ export interface Telling {
   /** What the client calls the person. */
   subject: () => Promise<string>;
   directorate: ChosenDirectorate | undefined;
+  findAccount(): Promise<AccountWithName | undefined>;
 }
 
 /** What is read for the claims; a part that none of them needs stays away. */
 export interface Known {
-  account: (Account & { username: string }) | undefined;
+  account: AccountWithName | undefined;
   organisation: (Organisation & { position: string | null }) | undefined;
   roles: RoleAssignment[] | undefined;
 }
@@ -103,7 +104,7 @@ export async function collectClaims(
   const is_insw = telling.shape === 'insw';
   const has_profile = is_insw && names.has(insw_claim);
   const [account, organisation, roles, linked_account] = await Promise.all([
-    has_profile || wants(...personal_claims) ? findAccount(db, account_id) : undefined,
+    has_profile || wants(...personal_claims) ? telling.findAccount() : undefined,
     has_profile || wants('organization') ? findOrganisationOf(db, account_id) : undefined,
     (has_profile && telling.reach.has('role')) || wants('role') ? listRoles(db, account_id) : undefined,
     wants('linked_account') && client_id ? linkedAccountClaim(db, account_id, client_id, directorate?.code) : undefined,
@@ -121,7 +122,7 @@ export async function collectClaims(
 
 const personal_claims = (['profile', 'email', 'phone', 'address'] as const).flatMap((scope) => claimsByScope[scope]);
 
-function personalClaims(account: Account & { username: string }): Record<string, unknown> {
+function personalClaims(account: AccountWithName): Record<string, unknown> {
   return {
     name: account.full_name,
     preferred_username: account.username,

@@ -1,59 +1,34 @@
-/** Clients as the engine has made them, kept while nothing of any client changes: each request brings how new they are. */
+/** Clients as the engine has made them, kept while nothing of any client changes. */
 
 import { Provider } from 'oidc-provider';
 import type { SecretHash } from '../../clients/engine-client.ts';
 import { nowSeconds } from '../../clock.ts';
 import { keyedDigest } from '../../crypto.ts';
-import { readTokenAhead, versionOfClients } from '../records/one-read.ts';
+import { readTokenAhead } from '../records/one-read.ts';
 import type { RecordStore } from '../records/store.ts';
 import type { Client } from './clients.ts';
-
-interface Kept {
-  client: Client;
-  /** Seconds since the epoch: when its first secret ends, which moves no version. */
-  until: number;
-}
-
-/** So many at the most; those that were asked for longest ago go first. */
-const most = 10_000;
+import { Kept } from './kept.ts';
 
 /**
- * Puts a memory before the engine's own search. It is never older than the request: the number that every change of a client
- * moves is read together with what the request came for, so that a client which was switched off, or has another secret, is
- * found so by the next request on every node. A client that is not there is looked for each time.
+ * Puts a memory before the engine's own search, so that a client which was switched off, or has another secret, is found so by
+ * the next request on every node.
  */
 export function keepClients(provider: Provider, store: RecordStore): void {
   const { Client } = provider;
   const find = Client.find.bind(Client);
-  const kept = new Map<string, Kept>();
-  let kept_version: string | undefined;
+  const kept = new Kept<Client>();
 
   Client.find = async (id) => {
     if (typeof id !== 'string' || id === '') return undefined;
     await readAlong(store);
-    const version = await versionOfClients(store.db);
-    // Also where it went back: by a request that began before the last change, or since the database was restored.
-    if (version !== kept_version) {
-      kept.clear();
-      kept_version = version;
-    }
-    const known = kept.get(id);
-    if (known && nowSeconds() < known.until) return known.client;
-    const client = (await find(id)) as Client | undefined;
-    // Read after its number was: what changed in between is found again with the next number.
-    if (client && version === kept_version) keep(kept, id, client);
-    return client;
+    return kept.get(store.db, id, () => find(id) as Promise<Client | undefined>, firstEndOfSecret);
   };
 }
 
-function keep(kept: Map<string, Kept>, id: string, client: Client): void {
-  const left = (client.secret_hashes as SecretHash[]).map(
-    ({ seconds_left }) => seconds_left ?? Number.POSITIVE_INFINITY,
-  );
-  kept.delete(id);
-  kept.set(id, { client, until: nowSeconds() + Math.min(...left) });
-  const [oldest] = kept.keys();
-  if (kept.size > most && oldest !== undefined) kept.delete(oldest);
+/** Seconds since the epoch: when its first secret ends, which moves no number. */
+function firstEndOfSecret({ secret_hashes }: Client): number {
+  const left = (secret_hashes as SecretHash[]).map(({ seconds_left }) => seconds_left ?? Number.POSITIVE_INFINITY);
+  return nowSeconds() + Math.min(...left);
 }
 
 /** At the token endpoint the client is asked for first; what it brings is read with the same statement. */

@@ -2,6 +2,7 @@
 
 import { type RawBuilder, sql } from 'kysely';
 import { type AdapterPayload, Provider } from 'oidc-provider';
+import { type AccountWithName, selectAccount } from '../../accounts/store.ts';
 import type { Database } from '../../database.ts';
 import { prepare } from '../../statements.ts';
 import { type SessionRow, session_columns, toSession } from '../sessions/session-read.ts';
@@ -107,6 +108,32 @@ export function takeAhead(model: string, id: string): { payload: AdapterPayload 
 /** Models whose records are asked for together with their session and their grant. */
 const tokens = new Set(['AuthorizationCode', 'AccessToken', 'RefreshToken']);
 
+const readPersonOfToken = prepare<{ id_hash: Buffer }, AccountWithName>('person of a token', 'read', (db, value) =>
+  selectAccount(db).where(
+    'a.id',
+    '=',
+    sql<string>`(SELECT r.account_id FROM oidc_records r WHERE r.id_hash = ${value('id_hash')})`,
+  ),
+);
+
+/** Who a token of userinfo is about, if the request in progress has asked already; the token itself decides whether that is told. */
+export async function takePerson(account_id: string): Promise<AccountWithName | undefined> {
+  const person = await (Provider.ctx && people.get(Provider.ctx));
+  return person?.id === account_id ? person : undefined;
+}
+
+/** By request: the person whose claims will be asked for, on the way in the same trip as the token. */
+const people = new WeakMap<object, Promise<AccountWithName | undefined>>();
+
+function askForPerson(db: Database, id_hash: Buffer): void {
+  const { ctx } = Provider;
+  if (ctx?.oidc?.route !== 'userinfo' || people.has(ctx)) return;
+  const asked = readPersonOfToken(db, { id_hash }).then(({ rows }) => rows[0]);
+  // Whoever takes it hears of a failure; the token's own read fails as well.
+  asked.catch(() => undefined);
+  people.set(ctx, asked);
+}
+
 /** A record as the engine takes it; with a token come its session and its grant, for what the engine asks next. */
 export async function findRecord(
   db: Database,
@@ -121,6 +148,7 @@ export async function findRecord(
     if (row) aheadOf(row.clients);
     return toPayload(model, id, row);
   }
+  askForPerson(db, id_hash);
   const { record, session, held_grant, clients } = await readTokenRow(db, model, id_hash);
   const held = aheadOf(clients);
   if (record?.session_uid) held.set(`Session\0${record.session_uid}`, session ? toSession(session) : undefined);
@@ -135,10 +163,17 @@ async function readTokenRow(db: Database, model: string, id_hash: Buffer): Promi
   return rows[0] as ReadAtOnce;
 }
 
+/** What a token may be that comes without a word of its kind. */
+const kinds_of_token = ['AccessToken', 'ClientCredentials', 'RefreshToken'];
+
 /** Reads a token before the client is asked who it is, with all that comes with it. */
 export async function readTokenAhead(db: Database, model: string, id: string, id_hash: Buffer): Promise<void> {
   const payload = await findRecord(db, model, id, id_hash);
-  if (Provider.ctx) requests.get(Provider.ctx)?.held.set(`${model}\0${id}`, payload);
+  const held = Provider.ctx && requests.get(Provider.ctx)?.held;
+  if (!held) return;
+  // An id is drawn once: what is one of them is no other, and the engine asks for all at the same time.
+  if (payload) for (const kind of kinds_of_token) held.set(`${kind}\0${id}`, undefined);
+  held.set(`${model}\0${id}`, payload);
 }
 
 /** The session of a cookie; with it comes the grant of the client that asks. */

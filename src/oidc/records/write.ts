@@ -56,8 +56,16 @@ const writer = (name: string, lane: Lane) => prepare<Values>(name, lane, (_db, v
 const write = writer('write record', 'write');
 const writeRelaxed = writer('write record, relaxed', 'relaxed');
 
-/** What a crash of the database may take along: whoever was on the way begins again, and nothing was promised. */
-const is_loss_a_new_start = new Set(['Interaction', 'AuthorizationCode', 'PushedAuthorizationRequest']);
+/**
+ * What a crash of the database may take along: whoever was on the way begins again, and nothing was promised. A service's token
+ * for itself is one of them: it hears that the token is none, and asks for another as it does every hour.
+ */
+const is_loss_a_new_start = new Set([
+  'Interaction',
+  'AuthorizationCode',
+  'PushedAuthorizationRequest',
+  'ClientCredentials',
+]);
 
 const spend = (id_hash: Buffer, may: RawBuilder<boolean>) => sql`
   UPDATE oidc_records AS r SET consumed_at = coalesce(r.consumed_at, gapura_now()) WHERE r.id_hash = ${id_hash} AND ${may}`;

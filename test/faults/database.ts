@@ -24,6 +24,8 @@ export interface DatabasePair {
   attachStandby(): Promise<void>;
   /** Ends the primary and all of its processes at once (SIGKILL) and promotes the standby. */
   failOver(): Promise<void>;
+  /** Ends all processes of the standby; after `meanwhile` the primary is told to wait for it no longer. */
+  loseStandby(meanwhile: () => Promise<void>): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -100,6 +102,14 @@ export async function startDatabase(folder: string, fill: (url: string) => Promi
         const [row] = await askMember<{ is_standby: boolean }>(primary, 'SELECT pg_is_in_recovery() AS is_standby');
         return row?.is_standby === false;
       }, 'the standby was not promoted');
+    },
+    async loseStandby(meanwhile) {
+      if (!standby) throw new Error('there is no standby');
+      await killMember(standby);
+      standby = undefined;
+      await meanwhile();
+      await askMember(primary, 'ALTER SYSTEM RESET synchronous_standby_names');
+      await askMember(primary, 'SELECT pg_reload_conf()');
     },
     async close() {
       await address.close();

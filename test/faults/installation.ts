@@ -16,7 +16,7 @@ import { setPolicy, whole_system } from '../../src/policy/store.ts';
 import { saveProvenAddress } from '../../src/recovery/addresses.ts';
 import { openRootSecrets } from '../../src/root-secrets.ts';
 import { newHttpVisitor } from '../support/http.ts';
-import { type Server, startServer, test_secret } from '../support/server.ts';
+import { type Server, type ServerOptions, startServer, test_secret } from '../support/server.ts';
 import { type Applications, openParties, registerApplications, startApplications } from './application.ts';
 import type { Ground } from './asking.ts';
 import { type DatabasePair, startDatabase } from './database.ts';
@@ -31,7 +31,7 @@ export interface Installation {
   front: Front;
   /** Those that run now; `restart` starts one anew where it was. */
   nodes: Server[];
-  restart(at: 0 | 1): Promise<void>;
+  restart(at: 0 | 1, how?: Pick<ServerOptions, 'command' | 'movable'>): Promise<void>;
   /** Runs a command of `gapura` beside the nodes, to its end; its exit code must be 0. */
   command(...command: string[]): Promise<void>;
   database: DatabasePair;
@@ -94,11 +94,11 @@ export async function openInstallation({ folder, people: count, random }: Instal
     });
     undo.push(database.close);
 
-    const start = (port: number) =>
-      startServer({ database_url: database.url, env: settings, command: ['serve', '--work'], port });
+    const start = (port: number, how: Pick<ServerOptions, 'command' | 'movable'> = {}) =>
+      startServer({ database_url: database.url, env: settings, command: ['serve', '--work'], port, ...how });
     // Both at once on a new database: one of them makes its keys, the other waits for them.
     const ports = [await findLastingPort(), await findLastingPort()];
-    nodes.push(...(await Promise.all(ports.map(start))));
+    nodes.push(...(await Promise.all(ports.map((port) => start(port)))));
     undo.push(() => Promise.all(nodes.map((node) => node.kill())));
     applications.issuer = `${url}/connect`;
     const parties = await openParties(applications.issuer, clients);
@@ -108,8 +108,8 @@ export async function openInstallation({ folder, people: count, random }: Instal
       people,
       front,
       nodes,
-      async restart(at) {
-        nodes[at] = await start(nodes[at]?.port ?? 0);
+      async restart(at, how) {
+        nodes[at] = await start(nodes[at]?.port ?? 0, how);
       },
       async command(...command) {
         const env = {

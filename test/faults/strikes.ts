@@ -47,6 +47,31 @@ export const faults: Fault[] = [
     },
   },
   killNodes([0, 1]),
+  {
+    name: 'worker',
+    what: 'a node runs as several processes; one that serves is killed (SIGKILL), then the one that does the jobs',
+    cuts: true,
+    async strike(place) {
+      await place.nodes[0]?.stop();
+      await place.restart(0, { command: ['serve', '--work', '--workers', '2'], movable: false });
+      const node = place.nodes[0] as Installation['nodes'][number];
+      let last = over();
+      for (const task of ['serve', 'work']) {
+        const started = (line: Record<string, unknown>) => line.msg === 'a worker starts' && line.task === task;
+        const { pid, worker } = node.log.find(started) as { pid: number; worker: number };
+        process.kill(pid, 'SIGKILL');
+        last = over();
+        const next = await node.waitForLog((line) => started(line) && Number(line.worker) > worker);
+        const is_up = task === 'serve' ? 'ready' : 'working';
+        await node.waitForLog((line) => line.msg === is_up && line.worker === next.worker);
+        await wait(1000);
+      }
+      const code = await node.stop();
+      if (code !== 0) throw new Error(`a node of several processes ended with ${code}`);
+      await place.restart(0);
+      return last;
+    },
+  },
   stopDatabase(['fast', 'immediate']),
   {
     name: 'standby',
@@ -55,6 +80,16 @@ export const faults: Fault[] = [
       if (!database.has_standby) await database.attachStandby();
       await wait(1000);
       await database.failOver();
+      return over();
+    },
+  },
+  {
+    name: 'follower',
+    what: 'the synchronous standby is killed (SIGKILL); for 3 s commits wait for it, then it is taken off the list',
+    async strike({ database }) {
+      if (!database.has_standby) await database.attachStandby();
+      await wait(1000);
+      await database.loseStandby(() => wait(3000));
       return over();
     },
   },

@@ -24,6 +24,8 @@ const limits = {
   idle_in_transaction_session_timeout: 30_000,
   keepAlive: true,
   keepAliveInitialDelayMillis: 10_000,
+  // To compile a plan, or to start processes for it, takes longer than any statement of a request.
+  options: '-c jit=off -c max_parallel_workers_per_gather=0',
 };
 
 /** How long a statement may wait for a lock where others stand behind it, in milliseconds. */

@@ -44,6 +44,13 @@ afterEach(async () => {
   for (const database of opened.splice(0)) await database.drop();
 });
 
+test('no statement of a request is compiled, or shared among processes: to begin with that takes longer than all of it', async () => {
+  const { db } = await open(false);
+  const { rows } = await sql`SELECT current_setting('jit') AS jit,
+    current_setting('max_parallel_workers_per_gather') AS parallel`.execute(db);
+  expect(rows).toEqual([{ jit: 'off', parallel: '0' }]);
+});
+
 describe('migrations', () => {
   test('bring an empty database to the schema of this release, and find nothing to do the second time', async () => {
     const { db } = await open(false);

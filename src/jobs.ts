@@ -1,6 +1,7 @@
 /** Work that outlives its request: pg-boss queues in the schema `jobs`, filled in the caller's transaction. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isNativeError } from 'node:util/types';
 import { fromKysely, PgBoss } from 'pg-boss';
 import type { Secret } from './crypto.ts';
 import type { Transaction } from './database.ts';
@@ -112,7 +113,7 @@ export async function openJobs(
     supervise: works,
     useListenNotify: works,
   });
-  boss.on('error', (error) => log?.error({ err: error }, 'the job queues failed'));
+  boss.on('error', (error) => log?.error({ err: toError(error) }, 'the job queues failed'));
   boss.on('warning', (warning) => log?.error({ warning }, 'the job queues warn'));
   try {
     await boss.start();
@@ -219,4 +220,11 @@ export async function countJobs(
     active: activeCount,
     failed: failedCount,
   }));
+}
+
+/** What fails at a queue is told as an object that only looks like its error; a log would not say what it was. */
+function toError(told: Error & { code?: unknown }): Error {
+  if (isNativeError(told)) return told;
+  const { message, stack = '', code } = told;
+  return Object.assign(new Error(message), { stack, ...(code === undefined ? {} : { code }) });
 }

@@ -34,7 +34,6 @@ interface Duty {
 
 /** Each duty runs on one node at a time. */
 const duties: Duty[] = [
-  { name: 'sweep sessions', every: 10, run: (_db, engine) => sweepSessions(engine.records) },
   { name: 'turn signing keys', every: 300, run: (_db, engine) => engine.keys.turn() },
   { name: 'purge initial access tokens', every: 3600, run: (db) => purgeInitialAccessTokens(db) },
   { name: 'warn of secrets', every: 3600, run: (db, _engine, jobs) => warnOfSecrets(db, jobs) },
@@ -52,6 +51,12 @@ interface BatchedDuty {
 
 /** Of what there may be any number, above all what is over. */
 export const batched_duties: BatchedDuty[] = [
+  {
+    name: 'sweep sessions',
+    every: 10,
+    batch: 100,
+    run: (_db, batch, engine) => sweepSessions(engine.records, batch),
+  },
   { name: 'seal the audit', every: 60, batch: seal_size, run: sealAudit },
   {
     name: 'remove unused clients',

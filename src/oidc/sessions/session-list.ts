@@ -49,7 +49,7 @@ export const nameIn = (language: string) =>
  * The sessions whose account was closed, revoked or ran out within the last day and which are still there: what the
  * sweep ends. (They open nothing any more; the sweep tells the applications and frees the rows.)
  */
-export async function listDeadSessions(db: Database, limit = 200): Promise<string[]> {
+export async function listDeadSessions(db: Database, limit: number): Promise<string[]> {
   const rows = await db
     .selectFrom('accounts as a')
     .innerJoin('oidc_sessions as r', 'r.account_id', 'a.id')

@@ -136,14 +136,14 @@ export function sendLogout(provider: Provider) {
   };
 }
 
-/** A duty: ends the sessions of accounts that were closed, revoked or ran out, so that their applications hear of it. */
-export async function sweepSessions(store: RecordStore): Promise<number> {
-  let ended = 0;
-  for (;;) {
-    const uids = await listDeadSessions(store.db);
-    for (const uid of uids) if (await endSession(store, uid, 'session_ended')) ended += 1;
-    if (uids.length === 0) return ended;
-  }
+/**
+ * A duty: ends up to `batch` sessions of accounts that were closed, revoked or ran out, so that their applications hear of it.
+ * @returns how many it found
+ */
+export async function sweepSessions(store: RecordStore, batch: number): Promise<number> {
+  const uids = await listDeadSessions(store.db, batch);
+  for (const uid of uids) await endSession(store, uid, 'session_ended');
+  return uids.length;
 }
 
 /** The page that asks before signing out (OIDC RP-Initiated Logout 1.0, section 6): the engine's `logoutSource`. */

@@ -143,7 +143,7 @@ describe('a session', () => {
     expect(await isOpen(session)).toBe(false);
     expect(await isOpen(session, other_node)).toBe(false);
     expect(await isOpen(strangers)).toBe(true);
-    expect(await listDeadSessions(db)).toEqual([session.uid]);
+    expect(await listDeadSessions(db, 10)).toEqual([session.uid]);
     await db.deleteFrom('oidc_sessions').where('uid', '=', session.uid).execute();
   });
 
@@ -153,13 +153,13 @@ describe('a session', () => {
       await storeSession({ accountId: locked, generation: 1 }),
       await storeSession({ accountId: expiring, generation: 1 }),
     ];
-    expect(await listDeadSessions(db)).toEqual([]);
+    expect(await listDeadSessions(db, 10)).toEqual([]);
     await lockAccount(db, locked, 'locked', { because: 'test' });
     expect(await isOpen(first)).toBe(false);
     expect(await isOpen(second)).toBe(true);
     await moveClock(db, 31);
     expect(await isOpen(second)).toBe(false);
-    expect((await listDeadSessions(db)).sort()).toEqual([first.uid, second.uid].sort());
+    expect((await listDeadSessions(db, 10)).sort()).toEqual([first.uid, second.uid].sort());
     expect(await listDeadSessions(db, 1)).toHaveLength(1);
   });
 

@@ -186,7 +186,8 @@ interface ProcessOptions {
 /** Starts a program that ends with this process at the latest; its words go to the log. */
 export function startProgram(file: URL, { env, argv = [], log }: Omit<ProcessOptions, 'port'>, talks = false) {
   const out = openSync(log, 'a');
-  const child = spawn(process.execPath, [fileURLToPath(file), ...argv], {
+  // What is told to the Node of the bench counts for the measured processes.
+  const child = spawn(process.execPath, [...process.execArgv, fileURLToPath(file), ...argv], {
     env,
     stdio: ['ignore', out, out, ...(talks ? (['ipc'] as const) : [])],
   });

@@ -73,7 +73,7 @@ export async function openInstallation({ folder, people: count, random }: Instal
       // Behind a proxy a node that stops says so first, and the proxy turns away from it.
       GAPURA_TRUSTED_PROXIES: '127.0.0.1',
       // So few that a crowd can use them up.
-      GAPURA_DATABASE_POOL: '6',
+      GAPURA_DATABASE_POOL: '4',
     };
     const configOf = (database_url: string) =>
       readConfig({ DATABASE_URL: database_url, GAPURA_SECRETS: test_secret, ...settings });

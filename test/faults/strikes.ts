@@ -86,6 +86,7 @@ export const faults: Fault[] = [
   {
     name: 'follower',
     what: 'the synchronous standby is killed (SIGKILL); for 3 s commits wait for it, then it is taken off the list',
+    is_silent: true,
     async strike({ database }) {
       if (!database.has_standby) await database.attachStandby();
       await wait(1000);

@@ -4,8 +4,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CompiledQuery, Kysely, type Transaction as KyselyTransaction, PostgresDialect, sql } from 'kysely';
 import pg from 'pg';
-import { type Lane, type Lanes, type Line, openLine, type Sent, sendBy } from './lines.ts';
+import { type Lane, type Lanes, type OpenLanes, openLanes } from './lines.ts';
 import { openPool, type PoolLimits } from './pool.ts';
+import { type Sent, sendBy } from './prepared.ts';
 import type { Tables } from './tables.ts';
 
 /** A handle that reads and writes on its own. */
@@ -24,12 +25,8 @@ const limits = {
   idle_in_transaction_session_timeout: 30_000,
   keepAlive: true,
   keepAliveInitialDelayMillis: 10_000,
-  // To compile a plan, or to start processes for it, takes longer than any statement of a request.
-  options: '-c jit=off -c max_parallel_workers_per_gather=0',
 };
 
-/** How long a statement may wait for a lock where others stand behind it, in milliseconds. */
-const line_lock_timeout = 250;
 /**
  * Opens a pool. A statement ends after 15 s, a forgotten transaction after 30 s, waiting for a connection or a row after 5 s,
  * so that a slow database makes requests fail rather than pile up.
@@ -43,53 +40,38 @@ export function openDatabase(
   }: PoolLimits & { max?: number; application_name?: string } = {},
 ): Database {
   const connection = { connectionString: url, application_name, ...limits };
-  const pool = openPool({ ...connection, max }, pool_limits);
-  const in_line = { ...connection, lock_timeout: line_lock_timeout };
-  return new OpenDatabase(pool, {
-    read: openLine(in_line, 'nothing'),
-    relaxed: openLine(in_line, 'nothing'),
-    write: openLine(in_line, 'disk'),
-  });
+  return new OpenDatabase(openPool({ ...connection, max }, pool_limits), connection);
 }
 
 class OpenDatabase extends Kysely<Tables> implements Lanes {
-  readonly #pool: pg.Pool;
-  readonly #lines: Record<Lane, Line>;
+  readonly #lanes: OpenLanes;
 
-  constructor(pool: pg.Pool, lines: Record<Lane, Line>) {
+  constructor(pool: pg.Pool, connection: pg.ClientConfig) {
     super({ dialect: new PostgresDialect({ pool }) });
-    this.#pool = pool;
-    this.#lines = lines;
+    this.#lanes = openLanes(connection, (statement) => sendAlone(pool, statement));
   }
 
-  /**
-   * Single statements share a connection of their lane and do not wait for each other's answers: reads; writes whose loss in
-   * a crash of PostgreSQL only means that somebody starts again, which are not waited for on the disk; and all other writes,
-   * which are. One that met a lock waits on in the pool, and those behind it go on.
-   */
-  async send<Row>(lane: Lane, statement: Sent): Promise<{ rows: Row[]; count: number }> {
-    const { rows, rowCount } = await this.#lines[lane].query(statement).catch((error) => {
-      if ((error as { code?: string }).code !== '55P03') throw error;
-      return this.#sendAlone(statement);
-    });
-    return { rows: rows as Row[], count: rowCount ?? 0 };
-  }
-
-  async #sendAlone(statement: Sent): Promise<pg.QueryResult> {
-    const client = await this.#pool.connect();
-    try {
-      const result = await sendBy(client, statement);
-      client.release();
-      return result;
-    } catch (error) {
-      // As the pool itself does: what failed in an unknown way is not used again.
-      client.release(error instanceof pg.DatabaseError ? undefined : true);
-      throw error;
-    }
+  send<Row>(lane: Lane, statement: Sent): Promise<{ rows: Row[]; count: number }> {
+    return this.#lanes.send(lane, statement);
   }
 
   override async destroy(): Promise<void> {
-    await Promise.all([...Object.values(this.#lines).map((line) => line.end()), super.destroy()]);
+    // One that meets a lock in a line needs the pool still.
+    await this.#lanes.end();
+    await super.destroy();
+  }
+}
+
+async function sendAlone(pool: pg.Pool, statement: Sent): Promise<pg.QueryResult> {
+  const client = await pool.connect();
+  try {
+    const result = await sendBy(client, statement);
+    client.release();
+    return result;
+  } catch (error) {
+    // As the pool itself does: what failed in an unknown way is not used again.
+    client.release(error instanceof pg.DatabaseError ? undefined : true);
+    throw error;
   }
 }
 

@@ -2,15 +2,8 @@
 
 import type { Socket } from 'node:net';
 import pg from 'pg';
-import { tooManyWait } from './pool.ts';
-
-/** A statement prepared under its name. */
-export interface Sent {
-  /** Undefined: planned for this once. */
-  name: string | undefined;
-  text: string;
-  values: unknown[];
-}
+import { for_requests, tooManyWait } from './pool.ts';
+import { type Sent, sendBy, submit } from './prepared.ts';
 
 /** Where a single statement goes; see `Lanes`. */
 export type Lane = 'read' | 'write' | 'relaxed';
@@ -20,174 +13,206 @@ export interface Lanes {
   send<Row>(lane: Lane, statement: Sent): Promise<{ rows: Row[]; count: number }>;
 }
 
-/** Such a connection; `end` waits for what is under way. */
-export interface Line {
+/** The lanes with a line for each; `end` waits for what is under way. */
+export interface OpenLanes extends Lanes {
+  end(): Promise<void>;
+}
+
+/** For how long a statement that met a lock goes its own way, in milliseconds. */
+const detour = 1000;
+
+/**
+ * Opens the lanes. Single statements share the connection of theirs and do not wait for each other's answers: reads; writes
+ * whose loss in a crash of PostgreSQL only means that somebody starts again, which are not waited for on the disk; and all
+ * other writes, which are. One that met a lock waits for it alone, as others like it do for a moment, so that those behind go on.
+ */
+export function openLanes(
+  connection: pg.ClientConfig,
+  sendAlone: (statement: Sent) => Promise<pg.QueryResult>,
+): OpenLanes {
+  const lines: Record<Lane, Line> = {
+    read: openLine(connection, 'nothing'),
+    relaxed: openLine(connection, 'nothing'),
+    write: openLine(connection, 'disk'),
+  };
+  /** By the name of a statement: until when it goes its own way at once. */
+  const detours = new Map<string, number>();
+  const sendInLine = async (lane: Lane, statement: Sent) => {
+    const name = statement.name ?? '';
+    if (performance.now() < (detours.get(name) ?? 0)) return sendAlone(statement);
+    try {
+      return await lines[lane].query(statement);
+    } catch (error) {
+      if (!isLocked(error)) throw error;
+      detours.set(name, performance.now() + detour);
+      return sendAlone(statement);
+    }
+  };
+  return {
+    async send<Row>(lane: Lane, statement: Sent) {
+      const { rows, rowCount } = await sendInLine(lane, statement);
+      return { rows: rows as Row[], count: rowCount ?? 0 };
+    },
+    async end() {
+      await Promise.all(Object.values(lines).map((line) => line.end()));
+    },
+  };
+}
+
+/** PostgreSQL's lock_not_available. */
+function isLocked(error: unknown): boolean {
+  return (error as { code?: unknown }).code === '55P03';
+}
+
+/** One connection of them. */
+interface Line {
   query(statement: Sent): Promise<pg.QueryResult>;
   end(): Promise<void>;
 }
 
 /** What the statements of a line wait for: `nothing` but their answer, or also until what they wrote is on the `disk`. */
-export type Wait = 'nothing' | 'disk';
+type Wait = 'nothing' | 'disk';
 
 // A server that fell silent while the connection stands would keep all of them for ever.
 const patience = 20_000;
 /** More than ever wait while it answers; each of them is a request in memory. */
 const most_waiting = 1000;
+/** Milliseconds after which a server that does not say good-bye is left without. */
+const longest_farewell = 3000;
 
 /**
  * Opens a line with its first statement, and anew after the connection was lost. Each statement is a transaction of its own,
  * and so is its error; no commit holds up the next one. Whatever waits for a row makes all behind it wait, so it does not
  * belong here.
  */
-export function openLine(connection: pg.ClientConfig, wait: Wait): Line {
+function openLine(connection: pg.ClientConfig, wait: Wait): Line {
   let opened: Promise<{ client: pg.Client; send: Send }> | undefined;
-  let waiting = 0;
   let is_ended = false;
+  let idle = Promise.withResolvers<void>();
+  let waiting = 0;
 
   const open = () => {
     const client = new pg.Client({ ...connection, query_timeout: patience, pipeline: true } as pg.ClientConfig);
     const opening = (async () => {
       await client.connect();
-      await client.query(commit_later);
+      await client.query(as_a_line);
       return { client, send: sendInBatches(client, wait) };
     })();
     const forget = () => {
       if (opened === opening) opened = undefined;
+      socketOf(client).destroy();
     };
     client.on('error', forget).on('end', forget);
-    opening.catch(() => {
-      forget();
-      void client.end().catch(() => undefined);
-    });
+    opening.catch(forget);
     return opening;
   };
 
   return {
     async query(statement) {
+      if (is_ended) throw new Error('Connection terminated: the line is closed');
       if (waiting >= most_waiting) throw tooManyWait();
       waiting += 1;
       try {
-        if (is_ended) throw new Error('Connection terminated: the line is closed');
         opened ??= open();
         const { client, send } = await opened;
         return await sendBy(client, statement, send);
       } finally {
         waiting -= 1;
+        if (waiting === 0) {
+          idle.resolve();
+          idle = Promise.withResolvers();
+        }
       }
     },
     async end() {
       is_ended = true;
+      // Whatever is under way ends within its own patience.
+      if (waiting > 0) await idle.promise;
       const last = await opened?.catch(() => undefined);
       opened = undefined;
-      await last?.client.end();
+      if (!last) return;
+      const late = setTimeout(() => socketOf(last.client).destroy(), longest_farewell);
+      await last.client.end().finally(() => clearTimeout(late));
     },
   };
 }
 
 type Send = (statement: Sent) => Promise<pg.QueryResult>;
 
-/** A commit answers before it is on the disk; how commits are kept otherwise is noted for `kept_commit`. */
-const commit_later = `SELECT set_config('gapura.kept_commit', current_setting('synchronous_commit'), false),
-  set_config('synchronous_commit', 'off', false)`;
+function socketOf(client: pg.Client): Socket {
+  return (client as unknown as { connection: { stream: Socket } }).connection.stream;
+}
 
 /**
- * A transaction of its own that commits as the server is set to: on the disk, and on the standby where commits wait for one.
- * Whatever the connection wrote before it is kept with it, for it stands before it in the log.
+ * A commit answers before it is on the disk, and a lock is not waited for long where others stand behind. Said in the session,
+ * since what stands between may ignore what a connection asks for at its start.
+ */
+const as_a_line = `${for_requests}; SET synchronous_commit = off; SET lock_timeout = 100`;
+
+/**
+ * A transaction of its own that commits as the server is set to now: on the disk, and on the standby where commits wait for
+ * one. Whatever the connection wrote before it is kept with it, for it stands before it in the log.
  */
 const kept_commit: Sent = {
   name: 'kept commit',
-  text: `SELECT set_config('synchronous_commit', current_setting('gapura.kept_commit'), true),
-    pg_logical_emit_message(true, 'gapura', '')`,
+  text: `SELECT set_config('synchronous_commit', NULL, true), pg_logical_emit_message(true, 'gapura', '')`,
   values: [],
 };
+
+/** So many leave at once at the most, and so many may be under way: each may meet a lock, and those behind it wait that long. */
+const largest_batch = 16;
+
+interface Waiting {
+  statement: Sent;
+  resolve(result: Promise<pg.QueryResult>): void;
+}
 
 /**
  * Lets the statements of one turn of the event loop leave together: to write to a socket costs as much as a statement. Where they
  * wait for the disk, a commit at the end of the batch waits for all of them, and those that come meanwhile are the next batch.
  */
 function sendInBatches(client: pg.Client, wait: Wait): Send {
-  const { stream } = (client as unknown as { connection: { stream: Socket } }).connection;
+  const queue: Waiting[] = [];
   let unanswered = 0;
-  let held = 0;
-  let kept = Promise.withResolvers<unknown>();
+  let is_about_to_leave = false;
 
+  const leaveSoon = () => {
+    const is_full = wait === 'disk' ? unanswered > 0 : unanswered >= largest_batch;
+    if (queue.length === 0 || is_full || is_about_to_leave) return;
+    is_about_to_leave = true;
+    setImmediate(leave);
+  };
   const add = (statement: Sent) => {
-    held += 1;
+    unanswered += 1;
     const answer = submit(client, statement);
-    const end = () => {
-      unanswered -= 1;
-      if (unanswered === 0 && held > 0) setImmediate(leave);
-    };
-    answer.then(end, end);
+    answer
+      .catch((error) => isLocked(error) && turnAway(statement.name, error))
+      .then(() => {
+        unanswered -= 1;
+        leaveSoon();
+      });
     return answer;
   };
+  /** Those that would meet the same lock one after the other. */
+  const turnAway = (name: string | undefined, error: Error) => {
+    const alike = queue.filter(({ statement }) => statement.name === name);
+    for (const one of alike) queue.splice(queue.indexOf(one), 1);
+    for (const { resolve } of alike) resolve(Promise.reject(error));
+  };
   const leave = () => {
-    if (held === 0 || (wait === 'disk' && unanswered > 0)) return;
-    if (wait === 'disk') {
-      kept.resolve(add(kept_commit));
-      kept = Promise.withResolvers();
-    }
-    unanswered += held;
-    held = 0;
-    stream.uncork();
+    is_about_to_leave = false;
+    const socket = socketOf(client);
+    socket.cork();
+    const batch = queue.splice(0, largest_batch).map(({ statement, resolve }) => ({ resolve, answer: add(statement) }));
+    const kept = wait === 'disk' ? add(kept_commit) : undefined;
+    socket.uncork();
+    for (const { resolve, answer } of batch) resolve(Promise.all([answer, kept]).then(([result]) => result));
+    leaveSoon();
   };
 
-  return async (statement) => {
-    if (held === 0) {
-      stream.cork();
-      setImmediate(leave);
-    }
-    const answer = add(statement);
-    if (wait === 'nothing') return answer;
-    const [result] = await Promise.all([answer, kept.promise]);
-    return result;
-  };
-}
-
-function submit(client: pg.Client | pg.PoolClient, { name, text, values }: Sent): Promise<pg.QueryResult> {
-  return new Promise((resolve, reject) => {
-    // As an object of pg's own, or pg copies what it is given, property by property.
-    const query = new pg.Query(text, values) as unknown as {
-      name: string | undefined;
-      callback: (error: Error | null, result: pg.QueryResult) => void;
-    };
-    query.name = name;
-    query.callback = (error, result) => (error ? reject(error) : resolve(result));
-    client.query(query as unknown as pg.Submittable);
-  });
-}
-
-/** The plan no longer fits its table, or was never made, since what came before it failed; nothing was done either way. */
-const without_plan = new Set(['0A000', '26000']);
-
-/**
- * Sends a prepared statement. A table that was changed under a plan (by a release that is being put in place of this one)
- * makes PostgreSQL refuse the plan, before anything is done: it is sent once more without one, and planned anew the next time.
- */
-export async function sendBy(
-  client: pg.Client | pg.PoolClient,
-  statement: Sent,
-  send: Send = (one) => submit(client, one),
-): Promise<pg.QueryResult> {
-  try {
-    return await send(statement);
-  } catch (error) {
-    if (!statement.name || !without_plan.has(String((error as { code?: unknown }).code))) throw error;
-    forgetPlan(client, statement.name);
-    return send({ ...statement, name: undefined });
-  }
-}
-
-function forgetPlan(client: pg.Client | pg.PoolClient, name: string): void {
-  const { parsedStatements, submittedNamedStatements } = (client as unknown as { connection: Plans }).connection;
-  if (!(name in parsedStatements)) return;
-  delete parsedStatements[name];
-  delete submittedNamedStatements[name];
-  // Another may have been first; then there is none of that name.
-  client.query(`DEALLOCATE ${pg.escapeIdentifier(name)}`).catch(() => undefined);
-}
-
-interface Plans {
-  parsedStatements: Record<string, string>;
-  submittedNamedStatements: Record<string, string>;
+  return (statement) =>
+    new Promise((resolve) => {
+      queue.push({ statement, resolve });
+      leaveSoon();
+    });
 }

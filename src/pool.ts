@@ -10,13 +10,16 @@ export interface PoolLimits {
   waiting?: number;
 }
 
+/** To compile a plan, or to start processes for it, takes longer than any statement of a request. */
+export const for_requests = 'SET jit = off; SET max_parallel_workers_per_gather = 0';
+
 /**
  * Opens a pool. PostgreSQL's own limits on time hold only while it answers: when its machine is gone without a word, the
  * connection is given up after a silence, for by itself TCP would keep it for a quarter of an hour. While connections are
  * held for long, a wait that most would lose is not begun: what waits costs memory, and the answer is the same.
  */
 export function openPool(config: pg.PoolConfig, { silence_ms = 20_000, waiting = 50 }: PoolLimits = {}): pg.Pool {
-  const pool = new pg.Pool(config);
+  const pool = new pg.Pool({ ...config, onConnect: (client) => client.query(for_requests) } as pg.PoolConfig);
   // A connection that dies while idle is replaced by the pool; without a listener the process would end.
   pool.on('error', () => undefined);
   pool.on('connect', (client) => {

@@ -101,11 +101,13 @@ test('a value that was written into a statement is found out at once', async () 
 
 describe('on a server whose commits wait for the disk', () => {
   let durable: Database;
+  let durable_url: string;
 
   beforeAll(() => {
     const url = new URL(database.url);
     url.searchParams.set('options', '-c synchronous_commit=on');
-    durable = openDatabase(url.href, { max: 4 });
+    durable_url = url.href;
+    durable = openDatabase(durable_url, { max: 4 });
   });
 
   afterAll(() => durable?.destroy());
@@ -162,16 +164,68 @@ describe('on a server whose commits wait for the disk', () => {
     expect((await (await both).closing).count).toBe(1);
   });
 
-  test('only what a crash may take along is not waited for', async () => {
-    const setting = (lane: 'read' | 'relaxed') =>
-      prepare<object, { kept: string; now: string }>(
+  test('how commits are kept is what the database says', async () => {
+    const setTo = async (value: string) => {
+      // In a database of its own, as `ALTER SYSTEM` would for all of them.
+      await sql`ALTER DATABASE ${sql.id(new URL(database.url).pathname.slice(1))} SET synchronous_commit = ${sql.lit(value)}`.execute(
+        db,
+      );
+    };
+    await setTo('on');
+    const own = openDatabase(database.url, { max: 2 });
+    try {
+      const { rows } = await addKept(own, { name: 'as the database says' });
+      expect(await isOnDisk([rows[0]?.end])).toBe(true);
+    } finally {
+      await own.destroy();
+    }
+  });
+
+  test('a lane says only so much itself: reads and what a crash may take along are not waited for', async () => {
+    const setting = (lane: 'read' | 'relaxed' | 'write') =>
+      prepare<object, { now: string }>(
         `setting ${lane}`,
         lane,
-        () => sql`SELECT current_setting('gapura.kept_commit') AS kept, current_setting('synchronous_commit') AS now`,
+        () => sql`SELECT current_setting('synchronous_commit') AS now`,
       )(durable, {});
-    for (const lane of ['read', 'relaxed'] as const)
-      expect((await setting(lane)).rows).toEqual([{ kept: 'on', now: 'off' }]);
+    for (const lane of ['read', 'relaxed', 'write'] as const)
+      expect((await setting(lane)).rows).toEqual([{ now: 'off' }]);
     const { rows } = await sql<{ now: string }>`SELECT current_setting('synchronous_commit') AS now`.execute(durable);
     expect(rows).toEqual([{ now: 'on' }]);
+  });
+
+  test('many that meet a lock hold up the others for a moment only', async () => {
+    const names = Array.from({ length: 40 }, (_, at) => `held ${at}`);
+    await Promise.all(names.map((name) => addKept(durable, { name })));
+    const wide = openDatabase(durable_url, { max: 50 });
+    try {
+      const { all } = await inTransaction(db, async (tx) => {
+        await sql`SELECT FROM gates WHERE name LIKE 'held %' FOR UPDATE`.execute(tx);
+        let closed = 0;
+        const all = names.map(async (name) => {
+          await close(wide, { name });
+          closed += 1;
+        });
+        await addKept(wide, { name: 'not held' });
+        expect(closed).toBe(0);
+        return { all };
+      });
+      await Promise.all(all);
+    } finally {
+      await wide.destroy();
+    }
+    const { rows } = await sql<{ count: number }>`
+      SELECT count(*)::int AS count FROM gates WHERE name LIKE 'held %' AND NOT open`.execute(db);
+    expect(rows).toEqual([{ count: 40 }]);
+  });
+
+  test('the end waits for what is under way, and says how it went', async () => {
+    const own = openDatabase(durable_url, { max: 4 });
+    const before = addKept(own, { name: 'before the line is open' });
+    const ended = own.destroy();
+    expect((await before).count).toBe(1);
+    await ended;
+    await expect(addKept(own, { name: 'too late' })).rejects.toThrow('closed');
+    expect((await find(durable, { name: 'too late' })).rows).toEqual([]);
   });
 });

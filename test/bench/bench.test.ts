@@ -78,6 +78,9 @@ describe('a short run', () => {
       expect(Number(trips)).toBeGreaterThan(0);
       expect(Number(trips)).toBeLessThanOrEqual(Number(statements));
     }
+    // A step more is a wait more for everybody who comes from another application.
+    const waits = steps.filter(([name]) => name?.startsWith('single sign-on: ')).map(([, , trips]) => Number(trips));
+    expect(waits).toEqual([2, 2, 2]);
   });
 
   test('counts the rows that a flow writes and the bytes of the log: a code and a token are kept', () => {

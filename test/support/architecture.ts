@@ -37,6 +37,7 @@ const rows: { names: string[]; beside?: true }[] = [
       'database',
       'pool',
       'lines',
+      'prepared',
       'statements',
       'tables',
       'clock',

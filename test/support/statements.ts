@@ -16,7 +16,7 @@ export async function listStatements(work: () => Promise<unknown>): Promise<stri
   ) {
     const [first] = args as [string | { text: string }];
     const text = typeof first === 'string' ? first : first.text;
-    if (!/pgboss|\bjobs\.|\btopics\b|kept_commit|^LISTEN/.test(text)) texts.push(text);
+    if (!/pgboss|\bjobs\.|\btopics\b|pg_logical_emit_message|^LISTEN|^SET /.test(text)) texts.push(text);
     return Reflect.apply(query, this, args);
   } as typeof query);
   try {

@@ -1,4 +1,4 @@
-/** A connection to PostgreSQL that statements share, written one behind the other without waiting for the answers between them. */
+/** Connections to PostgreSQL that statements share, written one behind the other without waiting for the answers between them. */
 
 import type { Socket } from 'node:net';
 import pg from 'pg';
@@ -201,6 +201,8 @@ function sendInBatches(client: pg.Client, wait: Wait): Send {
   };
   const leave = () => {
     is_about_to_leave = false;
+    // All of them were turned away.
+    if (queue.length === 0) return;
     const socket = socketOf(client);
     socket.cork();
     const batch = queue.splice(0, largest_batch).map(({ statement, resolve }) => ({ resolve, answer: add(statement) }));

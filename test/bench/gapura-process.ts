@@ -32,7 +32,16 @@ const as_it_is = { statement: pg.Client.prototype.query, query: wire.query, sync
 let recorded: Recorded = { sent: [], trips: 0 };
 const unanswered = new WeakMap<Wire, number>();
 
+/** Whether a connection serves requests: the watch for changes and the job queues ask by themselves, over their own. */
+const servesRequests = (client: pg.Client) =>
+  (client as unknown as { connectionParameters: { application_name: string } }).connectionParameters
+    .application_name === 'gapura';
+const of_requests = new WeakSet<Wire>();
+/** What a connection is told when it opens, which no step asks for. */
+const isGreeting = (text: unknown) => typeof text === 'string' && text.startsWith('SET ');
+
 function countTrip(connection: Wire): void {
+  if (!of_requests.has(connection)) return;
   if (!unanswered.has(connection))
     connection.on('readyForQuery', () => {
       unanswered.set(connection, Math.max(0, (unanswered.get(connection) ?? 0) - 1));
@@ -47,12 +56,16 @@ answerDriver({
     recorded = { sent: [], trips: 0 };
     pg.Client.prototype.query = function (this: pg.Client, ...parts: unknown[]) {
       const [statement] = parts;
-      recorded.sent.push(typeof statement === 'string' ? statement : String((statement as { text?: unknown }).text));
+      const text = typeof statement === 'string' ? statement : String((statement as { text?: unknown }).text);
+      if (servesRequests(this) && !isGreeting(text)) {
+        of_requests.add((this as unknown as { connection: Wire }).connection);
+        recorded.sent.push(text);
+      }
       return Reflect.apply(as_it_is.statement, this, parts);
     } as typeof as_it_is.statement;
     for (const name of ['query', 'sync'] as const)
       wire[name] = function (this: Wire, ...parts: unknown[]) {
-        countTrip(this);
+        if (!isGreeting(parts[0])) countTrip(this);
         return Reflect.apply(as_it_is[name], this, parts);
       };
   },
